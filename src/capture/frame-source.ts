@@ -1,0 +1,32 @@
+import type { CaptureInterface, FrameChunk } from "../packet/frame-chunk.ts";
+
+/** What a source can tell of frames that did not arrive; `undefined` is unknown, never 0. */
+export interface CaptureCounters {
+  /** Frames the kernel saw for this capture, those in the ring included. */
+  received: number | undefined;
+  /** Frames the kernel dropped because the ring was full. */
+  droppedByKernel: number | undefined;
+  /** Frames dropped by the interface or its driver. */
+  droppedByInterface: number | undefined;
+}
+
+/**
+ * Frames from an interface or a file, in chunks.
+ *
+ * `chunks()` is called once. It ends when the file ends or after `stop()`;
+ * chunks already taken from the interface are still handed over. It throws a
+ * `PcaptsError` (INTERFACE_GONE, FILE_CUT …) after the last good chunk.
+ * Not pulling is back-pressure: a file waits, an interface's ring fills up.
+ */
+export interface FrameSource {
+  /** "live" frames are stamped with their capture time in Kafka, "file" frames with publish time. */
+  readonly kind: "live" | "file";
+  /** For messages: an interface name, a path, or "standard input". */
+  readonly name: string;
+  /** What the first frame will come from; more may appear later in chunks. */
+  readonly interfaces: readonly CaptureInterface[];
+  chunks(): AsyncIterable<FrameChunk>;
+  counters(): CaptureCounters;
+  /** Takes no more frames; resolves when the device or file is closed. Safe in every state, repeatedly. */
+  stop(): Promise<void>;
+}
