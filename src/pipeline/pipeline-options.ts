@@ -1,0 +1,99 @@
+import type {
+  FetcherOptions,
+  KafkaClientOptions,
+  PublisherOptions,
+  StartPosition,
+} from "../kafka/client-options.ts";
+
+/** Text for people instead of, or beside, frames. */
+export interface PrettyPrint {
+  /** Every Nth frame; at least 1. */
+  readonly every: number;
+  /** `hex` and `line` are Pycapa's of 2017 and of 2020. */
+  readonly format: "hex" | "line";
+  /** Receives whole lines, each ending in "\n". */
+  readonly print: (text: string) => void;
+}
+
+/** What `producePackets` does with the frames of its source. */
+export interface ProduceOptions {
+  readonly kafka: KafkaClientOptions;
+  readonly publisher: PublisherOptions;
+  readonly topic: string;
+  /** Partitions of a topic that has to be created. */
+  readonly newTopicPartitions: number;
+  readonly partitioner: "flow" | "random";
+  readonly headers: "auto" | "all";
+  /** Timestamps of records from a file; frames from an interface carry their capture time. */
+  readonly recordTimestamp: "publish" | "capture";
+  /** Stop after this many frames; 0 is no limit. */
+  readonly maxPackets: number;
+  /** Cut frames of a file to this many bytes; undefined leaves them whole. */
+  readonly snapLengthBytes: number | undefined;
+  /** How long to wait for acknowledgements after `stop()`. */
+  readonly flushTimeoutMs: number;
+  readonly prettyPrint: PrettyPrint | undefined;
+}
+
+/** What `consumePackets` writes. */
+export interface ConsumeOptions {
+  readonly kafka: KafkaClientOptions;
+  readonly fetcher: FetcherOptions;
+  readonly topic: string;
+  readonly start: StartPosition;
+  /** End where the topic ended when the run began. */
+  readonly exitAtEnd: boolean;
+  /** Stop after this many frames; 0 is no limit. */
+  readonly maxPackets: number;
+  readonly fileType: "pcap" | "nsecpcap";
+  /** Link type of the output; undefined: that of the topic's frames. */
+  readonly linkType: number | undefined;
+  /** Write the file header before anything is known of the topic (Ethernet unless `linkType`). */
+  readonly headerNow: boolean;
+  /** Snaplen that the file header states. */
+  readonly snapLengthBytes: number;
+  /** Replaces the pcap output when given. */
+  readonly prettyPrint: PrettyPrint | undefined;
+}
+
+/** A producer or consumer at work. */
+export interface Run<Summary> {
+  /** Resolves when the run has ended in order; rejects with a `PcaptsError`. */
+  readonly done: Promise<Summary>;
+  /** Takes no more frames, flushes, then `done` settles. Safe repeatedly. */
+  stop(): void;
+  /** Counters as they stand now. */
+  summary(): Summary;
+}
+
+/**
+ * Where every frame of a producer went. The rows add up:
+ * received = droppedByKernel + captured + leftInRing, and
+ * captured = acknowledged + failed + unknown + droppedHere + queued.
+ * `undefined` is "the engine cannot tell", never 0.
+ */
+export interface ProduceSummary {
+  received: number | undefined;
+  droppedByKernel: number | undefined;
+  droppedByInterface: number | undefined;
+  leftInRing: number | undefined;
+  captured: number;
+  acknowledged: number;
+  failed: number;
+  /** Sent, never answered. */
+  unknown: number;
+  droppedHere: number;
+  queued: number;
+}
+
+/** What a consumer did with the records it met. */
+export interface ConsumeSummary {
+  /** Records read, foreign ones included. */
+  received: number;
+  /** Frames written or printed. */
+  written: number;
+  /** Records that are not frames: key not 8 bytes, no value, over 256 KiB, impossible time. */
+  foreign: number;
+  /** Frames left out because a pcap file holds one link type only. */
+  otherLinkType: number;
+}
