@@ -1,0 +1,11 @@
+import { crc32c as checksum } from "@node-rs/crc32";
+
+/**
+ * CRC-32C (Castagnoli), RFC 3720 appendix B.4, as record batches carry it.
+ *
+ * @param bytes what to sum
+ * @returns unsigned 32-bit checksum
+ */
+export function crc32c(bytes: Buffer): number {
+  return checksum(bytes);
+}
