@@ -1,0 +1,73 @@
+import { isIPv6 } from "node:net";
+import { PcaptsError } from "../errors.ts";
+import type { BrokerAddress } from "../kafka/client-options.ts";
+
+const DEFAULT_PORT = 9092;
+
+/** A letter or digit at either end; underscores, because container names have them. */
+const HOST_NAME = /^[a-z0-9]([a-z0-9._-]*[a-z0-9._])?$/i;
+
+/**
+ * A list of brokers as librdkafka takes it: `host`, `host:port`, `[::1]:9092`, `::1`,
+ * each perhaps behind `PLAINTEXT://`, separated by commas or spaces.
+ *
+ * @param text the list
+ * @param subject what it was written for, as messages name it: "-k, --kafka-broker"
+ * @returns at least one address; the port is 9092 where none was given
+ * @throws PcaptsError USAGE, naming the part that is wrong
+ * @example
+ * parseBrokerAddresses("kafka1, [::1]:9093", "-k");
+ * // [{ host: "kafka1", port: 9092 }, { host: "::1", port: 9093 }]
+ */
+export function parseBrokerAddresses(text: string, subject: string): BrokerAddress[] {
+  const parts = text.split(/[\s,]+/).filter((part) => part !== "");
+  if (parts.length === 0) {
+    throw new PcaptsError("USAGE", `${subject} expects HOST:PORT[,HOST:PORT…], not "${text}"`);
+  }
+  return parts.map((part) => parseBrokerAddress(part, subject));
+}
+
+function parseBrokerAddress(part: string, subject: string): BrokerAddress {
+  const refuse = (reason: string): PcaptsError =>
+    new PcaptsError("USAGE", `${subject} expects HOST:PORT[,HOST:PORT…]: in "${part}" ${reason}`);
+  const scheme = /^([a-z_]+):\/\//i.exec(part);
+  if (scheme !== null && scheme[1]?.toUpperCase() !== "PLAINTEXT") {
+    throw refuse(`${scheme[1]} is not there yet, only PLAINTEXT`);
+  }
+  const address = part.slice(scheme?.[0].length ?? 0);
+
+  const bracketed = /^\[([^\]]*)\](?::(.*))?$/.exec(address);
+  if (bracketed !== null) {
+    const host = bracketed[1] ?? "";
+    if (!isIPv6(host)) throw refuse(`the brackets hold no IPv6 address`);
+    return { host, port: parsePort(bracketed[2], refuse) };
+  }
+  if (address.includes("[") || address.includes("]")) throw refuse("the brackets do not match");
+  if (isIPv6(address)) return { host: address, port: DEFAULT_PORT };
+
+  const colon = address.indexOf(":");
+  const host = colon === -1 ? address : address.slice(0, colon);
+  if (host === "") throw refuse("the host is missing");
+  if (!HOST_NAME.test(host)) throw refuse(`"${host}" is no host name`);
+  return { host, port: parsePort(colon === -1 ? undefined : address.slice(colon + 1), refuse) };
+}
+
+function parsePort(text: string | undefined, refuse: (reason: string) => PcaptsError): number {
+  if (text === undefined) return DEFAULT_PORT;
+  const port = Number(text);
+  if (!/^\d{1,5}$/.test(text) || port < 1 || port > 65_535) {
+    throw refuse(`"${text}" is no port (1 to 65535)`);
+  }
+  return port;
+}
+
+/**
+ * One broker as people write it.
+ *
+ * @param address host and port
+ * @returns `host:port`, an IPv6 address in brackets
+ */
+export function formatBrokerAddress(address: BrokerAddress): string {
+  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
+  return `${host}:${address.port}`;
+}

@@ -1,0 +1,109 @@
+import { PcaptsError } from "../errors.ts";
+import { formatFlag, OPTION_TABLE, type OptionRow, type OptionValues } from "./option-table.ts";
+import { parseStartPosition } from "./start-position.ts";
+
+/** A command line whose flags are each right by themselves. */
+export interface CommandLine {
+  readonly values: OptionValues;
+  /** Names of the flags that were written. */
+  readonly given: ReadonlySet<string>;
+  /** Words that belong to no flag. */
+  readonly words: readonly string[];
+}
+
+interface OptionRule {
+  readonly broken: (line: CommandLine) => boolean;
+  readonly message: string;
+}
+
+/** What holds between flags, in the order in which it is checked. */
+const OPTION_RULES: readonly OptionRule[] = [
+  {
+    // Both would be a filter, and one of them would be lost without a word.
+    broken: ({ given, words }) => given.has("filter") && words.length > 0,
+    message: "The filter is given twice: with -f, --filter and as words after the flags",
+  },
+  {
+    // tcpdump's habit; taken for nothing it would publish frames that were to be left out.
+    broken: ({ words }) => words.length > 0,
+    message:
+      "Words after the flags are a filter, and filters are not there yet: " +
+      "filter what comes out, as in: pcapts -c | tcpdump -r - EXPR",
+  },
+  {
+    broken: ({ values }) => values.json && !values["list-interfaces"],
+    message: "--json goes with -D, --list-interfaces",
+  },
+  {
+    // Listing needs neither a mode nor a source.
+    broken: ({ values }) => !values["list-interfaces"] && !values.producer && !values.consumer,
+    message: "One of -p, --producer and -c, --consumer is needed",
+  },
+  {
+    // Pycapa ran the consumer then; a line that says both is a mistake.
+    broken: ({ values }) => !values["list-interfaces"] && values.producer && values.consumer,
+    message: "-p, --producer and -c, --consumer exclude each other",
+  },
+  {
+    broken: ({ values }) =>
+      values.producer && values.interface === undefined && values.read === undefined,
+    message:
+      "A producer needs a source: -i, --interface X (pcapts -D lists them) or -r, --read FILE",
+  },
+  {
+    broken: ({ values }) =>
+      values.producer && values.interface !== undefined && values.read !== undefined,
+    message: "-i, --interface and -r, --read exclude each other",
+  },
+  {
+    // Frames from an interface come when they come.
+    broken: ({ values }) => values.producer && values.topspeed && values.read === undefined,
+    message: "--topspeed goes with -r, --read FILE",
+  },
+  {
+    // Neither a file nor the cap engine lets its link type be chosen; guessing would mislabel frames.
+    broken: ({ values }) => values.producer && values.linktype !== undefined,
+    message: "--linktype of a producer is not there yet: the link type is that of the source",
+  },
+  {
+    // Stored positions belong to a group.
+    broken: ({ values }) =>
+      values.consumer && parseStartPosition(values["kafka-offset"], 0).kind === "stored",
+    message:
+      "-o stored needs a consumer group, and groups are not there yet: say begin, end or a time",
+  },
+  {
+    // Text goes to standard output and no pcap is written, so the file would stay empty.
+    broken: ({ values }) => values.consumer && values["pretty-print"] > 0 && values.write !== "-",
+    message: "-pp, --pretty-print prints text instead of pcap: leave -w, --write out",
+  },
+];
+
+/**
+ * Checks what holds between flags.
+ *
+ * @param line a command line whose flags are each right by themselves
+ * @throws PcaptsError USAGE
+ */
+export function checkOptionRules(line: CommandLine): void {
+  const rule = OPTION_RULES.find(({ broken }) => broken(line));
+  if (rule !== undefined) throw new PcaptsError("USAGE", rule.message);
+}
+
+/**
+ * Flags that were written and that only the other mode reads: scripts that
+ * share flags between both are right, so this is no error.
+ *
+ * @param given names of the flags that were written
+ * @param mode the mode that runs
+ * @returns the flags, as messages name them
+ */
+export function listFlagsOfOtherMode(
+  given: ReadonlySet<string>,
+  mode: "producer" | "consumer",
+): string[] {
+  const other = mode === "producer" ? "consumer" : "producer";
+  return OPTION_TABLE.filter((row: OptionRow) => row.mode === other && given.has(row.long)).map(
+    formatFlag,
+  );
+}

@@ -1,0 +1,482 @@
+import type { TypedValue, ValueKind } from "./value-kind.ts";
+
+/**
+ * Every flag of the command line, one row each. The parser, the validation,
+ * `--help` and docs/command-line.md are made from this table and from nothing
+ * else. What holds between several flags stands in option-rules.ts.
+ */
+
+/** One flag. */
+export interface OptionRow {
+  /** Name behind `--`; also the key of the parsed value. */
+  readonly long: string;
+  /** With its dash: "-p", "-pp", "-X". */
+  readonly short?: string;
+  /** Who reads it; a flag of the other mode is accepted and changes nothing. */
+  readonly mode: "both" | "producer" | "consumer" | "alone";
+  readonly value: ValueKind;
+  /** How the value is called in help: "HOST:PORT". */
+  readonly valueName?: string;
+  /** As it would be typed; absent: nothing is assumed. */
+  readonly default?: string;
+  /** One sentence without its full stop. */
+  readonly help: string;
+  /** Known already, but refused: what to do meanwhile. */
+  readonly comesLater?: string;
+  /** A flag given twice: the last counts unless said otherwise here. */
+  readonly repeat?: "all" | "later";
+  /** Shown by `--help`, not only by `--help all`. */
+  readonly brief?: true;
+  /** Existed in Pycapa: keeps the abbreviations it had there. */
+  readonly pycapa?: true;
+}
+
+const LATER_FILTER = "filter what comes out, as in: pcapts -c | tcpdump -r - EXPR";
+const LATER_PACING = "a file is published as fast as Kafka takes it (--topspeed)";
+
+/** All flags, in the order in which help and docs show them. */
+export const OPTION_TABLE = [
+  {
+    long: "producer",
+    short: "-p",
+    mode: "alone",
+    value: { type: "switch" },
+    help: "publish frames to Kafka",
+    brief: true,
+    pycapa: true,
+  },
+  {
+    long: "consumer",
+    short: "-c",
+    mode: "alone",
+    value: { type: "switch" },
+    help: "stream frames out of Kafka",
+    brief: true,
+    pycapa: true,
+  },
+  {
+    long: "list-interfaces",
+    short: "-D",
+    mode: "alone",
+    value: { type: "switch" },
+    help: "list the interfaces that can be captured from, and exit",
+    brief: true,
+  },
+  {
+    long: "json",
+    mode: "alone",
+    value: { type: "switch" },
+    help: "with -D: the list as JSON, for programs",
+  },
+  {
+    long: "version",
+    mode: "alone",
+    value: { type: "switch" },
+    help: "print the versions of pcapts, Node, libpcap and kafkajs, and exit",
+    brief: true,
+  },
+  {
+    long: "help",
+    short: "-h",
+    mode: "alone",
+    value: { type: "switch" },
+    help: "print help and exit; --help all prints every flag",
+    brief: true,
+    pycapa: true,
+  },
+
+  {
+    long: "kafka-broker",
+    short: "-k",
+    mode: "both",
+    value: { type: "text" },
+    valueName: "HOST:PORT",
+    default: "localhost:9092",
+    help: "brokers to start from, separated by commas",
+    brief: true,
+    pycapa: true,
+  },
+  {
+    long: "kafka-topic",
+    short: "-t",
+    mode: "both",
+    value: { type: "topic" },
+    valueName: "NAME",
+    default: "pcap",
+    help: "topic",
+    brief: true,
+    pycapa: true,
+  },
+  {
+    long: "kafka-property",
+    short: "-X",
+    mode: "both",
+    value: { type: "property" },
+    valueName: "KEY=VALUE",
+    repeat: "all",
+    help: "librdkafka property; may be given many times",
+    brief: true,
+    pycapa: true,
+  },
+  {
+    long: "config",
+    mode: "both",
+    value: { type: "text" },
+    valueName: "FILE",
+    help: "file of librdkafka properties, a KEY=VALUE on each line; -X wins over it",
+    brief: true,
+  },
+  {
+    long: "max-packets",
+    short: "-m",
+    mode: "both",
+    value: { type: "integer", min: 0, max: Number.MAX_SAFE_INTEGER },
+    valueName: "N",
+    default: "0",
+    help: "stop after N frames; 0 is no limit",
+    brief: true,
+    pycapa: true,
+  },
+  {
+    long: "pretty-print",
+    short: "-pp",
+    mode: "both",
+    value: { type: "integer", min: 0, max: Number.MAX_SAFE_INTEGER },
+    valueName: "N",
+    default: "0",
+    help: "print every Nth frame as text; a consumer then writes no pcap",
+    brief: true,
+    pycapa: true,
+  },
+  {
+    long: "pretty-print-format",
+    mode: "both",
+    value: {
+      type: "choice",
+      choices: ["hex", "line"],
+      later: { summary: "pcapts -c | tcpdump -r - prints such lines" },
+    },
+    valueName: "F",
+    default: "hex",
+    help: "hex dump as Pycapa printed in 2017, or line as it printed in 2020",
+  },
+  {
+    long: "log-level",
+    short: "-ll",
+    mode: "both",
+    value: {
+      type: "choice",
+      choices: ["DEBUG", "INFO", "WARN", "ERROR"],
+      aliases: { warning: "WARN", critical: "ERROR", fatal: "ERROR" },
+    },
+    valueName: "L",
+    default: "INFO",
+    help: "least level of messages printed, in any case",
+    brief: true,
+    pycapa: true,
+  },
+  {
+    long: "log-format",
+    mode: "both",
+    value: { type: "choice", choices: ["text", "json"] },
+    valueName: "F",
+    default: "text",
+    help: "how messages are written on stderr",
+    brief: true,
+  },
+  {
+    long: "connect-timeout",
+    mode: "both",
+    value: { type: "decimal", min: 0.1, max: 86_400, unit: "seconds" },
+    valueName: "S",
+    default: "30",
+    help: "seconds to wait for a first broker",
+  },
+  {
+    long: "flush-timeout",
+    mode: "both",
+    value: { type: "decimal", min: 0, max: 86_400, unit: "seconds" },
+    valueName: "S",
+    default: "10",
+    help: "seconds to wait for acknowledgements after a signal",
+  },
+  {
+    long: "linktype",
+    mode: "both",
+    value: { type: "integer", min: 0, max: 65_535 },
+    valueName: "N",
+    help: "LINKTYPE_ number to write in the output's header",
+  },
+  {
+    long: "filter",
+    short: "-f",
+    mode: "both",
+    value: { type: "text" },
+    valueName: "EXPR",
+    help: "libpcap filter; words after the flags are the filter too",
+    comesLater: LATER_FILTER,
+  },
+
+  {
+    long: "interface",
+    short: "-i",
+    mode: "producer",
+    value: { type: "text" },
+    valueName: "X",
+    repeat: "later",
+    help: "capture from an interface: its name, its number in -D, or an address of it",
+    brief: true,
+    pycapa: true,
+  },
+  {
+    long: "read",
+    short: "-r",
+    mode: "producer",
+    value: { type: "text" },
+    valueName: "FILE",
+    help: "publish a capture file; - is standard input",
+    brief: true,
+  },
+  {
+    long: "snaplen",
+    short: "-s",
+    mode: "producer",
+    value: { type: "integer", min: 0, max: 262_144, unit: "bytes" },
+    valueName: "N",
+    default: "262144",
+    help: "keep at most N bytes of a frame, 0 is 262144; cuts frames of -r only when given",
+    brief: true,
+    pycapa: true,
+  },
+  {
+    long: "partitions",
+    mode: "producer",
+    value: { type: "integer", min: 1, max: 100_000 },
+    valueName: "N",
+    default: "4",
+    help: "partitions of a topic that has to be created",
+    brief: true,
+  },
+  {
+    long: "partitioner",
+    mode: "producer",
+    value: { type: "choice", choices: ["flow", "random"] },
+    valueName: "P",
+    default: "flow",
+    help: "flow keeps both directions of a conversation in one partition, in order",
+  },
+  {
+    long: "headers",
+    mode: "producer",
+    value: { type: "choice", choices: ["auto", "all"] },
+    valueName: "H",
+    default: "auto",
+    help: "record headers: auto only where a frame needs them, all on every record",
+  },
+  {
+    long: "record-timestamp",
+    mode: "producer",
+    value: { type: "choice", choices: ["publish", "capture"] },
+    valueName: "T",
+    default: "publish",
+    help: "with -r: Kafka's timestamp is the time of publishing or of capture",
+  },
+  {
+    long: "sensor",
+    mode: "producer",
+    value: { type: "text" },
+    valueName: "NAME",
+    help: "name of this probe in record headers; default the host name",
+  },
+  {
+    long: "buffer-size",
+    short: "-B",
+    mode: "producer",
+    value: { type: "integer", min: 1, max: 2_097_151, unit: "KiB" },
+    valueName: "KIB",
+    default: "65536",
+    help: "kernel capture buffer in KiB",
+  },
+  {
+    long: "engine",
+    mode: "producer",
+    value: {
+      type: "choice",
+      choices: ["cap"],
+      later: { libpcap: "leave --engine out, or say --engine cap" },
+    },
+    valueName: "E",
+    default: "cap",
+    help: "how frames are taken from an interface",
+  },
+  {
+    long: "immediate-mode",
+    mode: "producer",
+    value: { type: "switch" },
+    help: "hand frames over as they arrive instead of a buffer at a time",
+  },
+  {
+    long: "no-promiscuous-mode",
+    mode: "producer",
+    value: { type: "switch" },
+    help: "leave the interface out of promiscuous mode",
+  },
+  {
+    long: "topspeed",
+    mode: "producer",
+    value: { type: "switch" },
+    help: "with -r: publish as fast as Kafka takes it, which is what is done anyway",
+  },
+
+  {
+    long: "kafka-offset",
+    short: "-o",
+    mode: "consumer",
+    value: { type: "position" },
+    valueName: "WHERE",
+    default: "end",
+    help: "begin, end, an ISO 8601 time, or -5m for five minutes ago (s, m, h, d)",
+    brief: true,
+    pycapa: true,
+  },
+  {
+    long: "exit-at-end",
+    short: "-e",
+    mode: "consumer",
+    value: { type: "switch" },
+    help: "stop where the topic ended when the run began",
+    brief: true,
+  },
+  {
+    long: "write",
+    short: "-w",
+    mode: "consumer",
+    value: { type: "text" },
+    valueName: "FILE",
+    default: "-",
+    help: "file to write; - is standard output",
+    brief: true,
+  },
+  {
+    long: "file-type",
+    short: "-F",
+    mode: "consumer",
+    value: {
+      type: "choice",
+      choices: ["pcap", "nsecpcap"],
+      later: { pcapng: "write pcap, and convert it with editcap -F pcapng" },
+    },
+    valueName: "T",
+    default: "pcap",
+    help: "pcap, or nsecpcap for nanoseconds",
+    brief: true,
+  },
+  {
+    long: "header-now",
+    mode: "consumer",
+    value: { type: "switch" },
+    help: "in an empty topic write the file header at once: Ethernet unless --linktype",
+  },
+
+  {
+    long: "capture-self",
+    mode: "producer",
+    value: { type: "switch" },
+    help: "keep this process's own traffic to the brokers",
+    comesLater: "nothing leaves that traffic out so far; capture on another interface than Kafka's",
+  },
+  {
+    long: "relinquish-privileges",
+    short: "-Z",
+    mode: "producer",
+    value: { type: "text" },
+    valueName: "USER",
+    help: "change to this user once the interface is open",
+    comesLater: "run pcapts as a user that has CAP_NET_RAW",
+  },
+  {
+    long: "time-stamp-precision",
+    mode: "producer",
+    value: { type: "choice", choices: ["micro", "nano"] },
+    valueName: "P",
+    help: "precision of capture times",
+    comesLater: "an interface gives microseconds, a file what it holds",
+  },
+  {
+    long: "multiplier",
+    mode: "producer",
+    value: { type: "decimal", min: 0, max: 1_000_000 },
+    valueName: "X",
+    help: "with -r: play the file X times as fast as it was captured",
+    comesLater: LATER_PACING,
+  },
+  {
+    long: "pps",
+    mode: "producer",
+    value: { type: "decimal", min: 0, max: 1_000_000_000 },
+    valueName: "N",
+    help: "with -r: publish N frames a second",
+    comesLater: LATER_PACING,
+  },
+  {
+    long: "mbps",
+    mode: "producer",
+    value: { type: "decimal", min: 0, max: 1_000_000 },
+    valueName: "N",
+    help: "with -r: publish N megabits a second",
+    comesLater: LATER_PACING,
+  },
+  {
+    long: "loop",
+    mode: "producer",
+    value: { type: "integer", min: 1, max: Number.MAX_SAFE_INTEGER },
+    valueName: "N",
+    help: "with -r: publish the file N times",
+    comesLater: "run pcapts once for each time",
+  },
+  {
+    long: "from",
+    mode: "consumer",
+    value: { type: "text" },
+    valueName: "TIME",
+    help: "only frames captured at or after TIME",
+    comesLater: "start with -o TIME, and cut the output with editcap -A",
+  },
+  {
+    long: "to",
+    mode: "consumer",
+    value: { type: "text" },
+    valueName: "TIME",
+    help: "only frames captured before TIME",
+    comesLater: "cut the output with editcap -B",
+  },
+] as const satisfies readonly OptionRow[];
+
+type Row = (typeof OPTION_TABLE)[number];
+
+/** Name of a flag, without dashes. */
+export type OptionName = Row["long"];
+
+/** The value of every flag: what was given, else the default, else undefined. */
+export type OptionValues = {
+  readonly [R in Row as R["long"]]:
+    | (R extends { repeat: "all" } ? readonly TypedValue<R["value"]>[] : TypedValue<R["value"]>)
+    | (R extends { default: string } | { value: { type: "switch" } } | { repeat: "all" }
+        ? never
+        : undefined);
+};
+
+/** Rows by long name. */
+export const OPTION_BY_NAME: ReadonlyMap<string, OptionRow> = new Map(
+  OPTION_TABLE.map((row): [string, OptionRow] => [row.long, row]),
+);
+
+/**
+ * A flag as messages name it.
+ *
+ * @param row a row of the table
+ * @returns `-k, --kafka-broker`
+ */
+export function formatFlag(row: OptionRow): string {
+  return row.short === undefined ? `--${row.long}` : `${row.short}, --${row.long}`;
+}
