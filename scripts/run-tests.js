@@ -28,13 +28,10 @@ for (const file of compiled) {
   if (!existsSync(file)) fail(`${file} is missing: npm run build`);
 }
 
-/** @type {import("../dist/test/brokers.js").TestBroker | undefined} */
 let broker;
-/** @type {import("node:child_process").ChildProcess | undefined} */
 let runner;
-/** @type {NodeJS.Signals | undefined} */
 let stoppedBy;
-for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
   process.on(signal, () => {
     if (stoppedBy !== undefined) process.exit(128 + constants.signals[signal]);
     stoppedBy = signal;
@@ -80,12 +77,11 @@ async function run() {
   const exited = once(runner, "exit");
 
   // node prints what failed after its summary; the summary shall be last.
-  /** @type {Map<string, string>} */
   const summary = new Map();
-  for await (const line of createInterface({ input: /** @type {any} */ (runner.stdout) })) {
+  for await (const line of createInterface({ input: runner.stdout })) {
     const found = SUMMARY_LINE.exec(line);
     if (found === null) console.log(line);
-    else summary.set(/** @type {string} */ (found[1]), /** @type {string} */ (found[2]));
+    else summary.set(found[1], found[2]);
   }
   const [code] = await exited;
 
@@ -98,11 +94,11 @@ async function run() {
 }
 
 /** Test sources of the arguments, else all; those of test/long only when asked for. */
-function testFiles(/** @type {string[]} */ names) {
+function testFiles(names) {
   const everything = readdirSync("test", { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".test.ts"))
     .map((name) => path.join("test", name))
-    .sort();
+    .toSorted();
   if (names.length === 0) {
     return everything.filter((file) => file.startsWith(path.join("test", "long", "/")) === long);
   }
@@ -118,7 +114,7 @@ function testFiles(/** @type {string[]} */ names) {
 }
 
 /** Whether a compiled test, or a file beside the tests that it imports, takes the shared broker. */
-function asksForSharedBroker(/** @type {string} */ file, seen = new Set()) {
+function asksForSharedBroker(file, seen = new Set()) {
   if (seen.has(file) || file === path.join("dist", "test", "brokers.js")) return false;
   seen.add(file);
   const code = readFileSync(file, "utf8");
@@ -133,8 +129,7 @@ function asksForSharedBroker(/** @type {string} */ file, seen = new Set()) {
   return false;
 }
 
-/** @returns {never} */
-function fail(/** @type {string} */ message) {
+function fail(message) {
   console.error(`test: ${message}`);
   process.exit(2);
 }

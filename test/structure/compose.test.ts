@@ -7,8 +7,8 @@ import { createTopic, freePort, projectRoot, startBroker } from "../brokers.ts";
 
 // The part of the compose specification (https://github.com/compose-spec/compose-spec) that the
 // file uses; a key that is not here has to be looked up there first.
-const TOP_LEVEL_KEYS = ["name", "services", "volumes", "networks"];
-const SERVICE_KEYS = [
+const TOP_LEVEL_KEYS = new Set(["name", "services", "volumes", "networks"]);
+const SERVICE_KEYS = new Set([
   "image",
   "ports",
   "environment",
@@ -18,9 +18,9 @@ const SERVICE_KEYS = [
   "stop_grace_period",
   "depends_on",
   "command",
-];
-const HEALTHCHECK_KEYS = ["test", "interval", "timeout", "start_period", "retries"];
-const RESTART_POLICIES = ["no", "always", "on-failure", "unless-stopped"];
+]);
+const HEALTHCHECK_KEYS = new Set(["test", "interval", "timeout", "start_period", "retries"]);
+const RESTART_POLICIES = new Set(["no", "always", "on-failure", "unless-stopped"]);
 const DURATION = /^(\d+(us|ms|s|m|h))+$/;
 const IMAGE_WITH_TAG = /^[a-z0-9.-]+(\/[a-z0-9._-]+)*:[\w][\w.-]*$/;
 const PORT = /^(?:(?:\d{1,3}\.){3}\d{1,3}:)?(\d+):(\d+)(\/(tcp|udp))?$/;
@@ -63,10 +63,10 @@ test("docker-compose.yml is YAML without errors, warnings or keys that the speci
   assert.deepEqual(document.errors, []);
   assert.deepEqual(document.warnings, []);
   const unknown = [
-    ...Object.keys(compose).filter((key) => !TOP_LEVEL_KEYS.includes(key)),
+    ...Object.keys(compose).filter((key) => !TOP_LEVEL_KEYS.has(key)),
     ...services.flatMap(([, service]) => [
-      ...Object.keys(service).filter((key) => !SERVICE_KEYS.includes(key)),
-      ...Object.keys(service.healthcheck ?? {}).filter((key) => !HEALTHCHECK_KEYS.includes(key)),
+      ...Object.keys(service).filter((key) => !SERVICE_KEYS.has(key)),
+      ...Object.keys(service.healthcheck ?? {}).filter((key) => !HEALTHCHECK_KEYS.has(key)),
     ]),
   ];
   assert.deepEqual(unknown, []);
@@ -81,7 +81,7 @@ test("every service names an image with its version, ports that are ports and a 
       assert.ok(found, `${name}: ${port}`);
       for (const number of [found[1], found[2]]) assert.ok(Number(number) < 65_536, port);
     }
-    if (service.restart !== undefined) assert.ok(RESTART_POLICIES.includes(service.restart));
+    if (service.restart !== undefined) assert.ok(RESTART_POLICIES.has(service.restart));
     if (service.stop_grace_period !== undefined) assert.match(service.stop_grace_period, DURATION);
   }
 });
@@ -114,7 +114,7 @@ test("named volumes are declared, and each declared one is used", () => {
       .map((volume) => volume.split(":")[0] ?? "")
       .filter((source) => !/^[./~]/.test(source)),
   );
-  assert.deepEqual([...new Set(used)].sort(), Object.keys(compose.volumes ?? {}).sort());
+  assert.deepEqual([...new Set(used)].toSorted(), Object.keys(compose.volumes ?? {}).toSorted());
 });
 
 test("Kafka's log lies in its volume, and both listeners are advertised where they are reached", () => {
