@@ -85,10 +85,10 @@ async function run() {
   }
   const [code] = await exited;
 
-  const left = ["skipped", "todo"].filter((name) => Number(summary.get(name) ?? 1) > 0);
-  if (left.length > 0) {
-    console.log(`no test may be left out here, but node counts: ${left.join(", ")}`);
-  }
+  const left = ["skipped", "todo"].filter((name) => summary.get(name) !== "0");
+  if (summary.size === 0) console.log("node was stopped before it printed its summary");
+  else if (left.length > 0)
+    console.log(`tests were left out, which is a failure: ${left.join(", ")}`);
   for (const [name, value] of summary) console.log(`ℹ ${name} ${value}`);
   return code === 0 && left.length === 0 ? 0 : code || 1;
 }
