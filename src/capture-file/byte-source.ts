@@ -1,0 +1,66 @@
+import type { FileHandle } from "node:fs/promises";
+import type { Readable } from "node:stream";
+
+/** Bytes in order, from a file or a pipe, read into the reader's own memory. */
+export interface ByteSource {
+  /**
+   * Waits for bytes.
+   *
+   * @param target where they go; at least 1 byte long
+   * @returns how many came, 1 to `target.length`; 0 at the end
+   */
+  readInto(target: Uint8Array): Promise<number>;
+  /** Lets the file or pipe go; a `readInto` under way then returns 0 or rejects. */
+  close(): Promise<void>;
+}
+
+/**
+ * Reads an open file from where it stands, straight into the target.
+ *
+ * @param file closed by `close()`
+ */
+export function fileBytes(file: FileHandle): ByteSource {
+  let reading: Promise<unknown> = Promise.resolve();
+  let closing: Promise<void> | undefined;
+  return {
+    async readInto(target) {
+      if (closing !== undefined) return 0;
+      const read = file.read(target, 0, target.length, null);
+      reading = read.catch(() => {});
+      return (await read).bytesRead;
+    },
+    close() {
+      closing ??= reading.then(() => file.close());
+      return closing;
+    },
+  };
+}
+
+/**
+ * Reads a stream, piece by piece as they arrive, each copied once.
+ *
+ * @param stream paused between reads; destroyed by `close()`
+ */
+export function streamBytes(stream: Readable): ByteSource {
+  const pieces: AsyncIterator<Uint8Array> = stream[Symbol.asyncIterator]();
+  let piece: Uint8Array = new Uint8Array(0);
+  let isClosed = false;
+  return {
+    async readInto(target) {
+      while (piece.length === 0) {
+        if (isClosed) return 0;
+        const next = await pieces.next();
+        if (next.done === true) return 0;
+        piece = next.value;
+      }
+      const length = Math.min(piece.length, target.length);
+      target.set(piece.subarray(0, length));
+      piece = piece.subarray(length);
+      return length;
+    },
+    async close() {
+      isClosed = true;
+      stream.destroy();
+    },
+  };
+}

@@ -1,0 +1,121 @@
+import { constants, open as openDescriptor } from "node:fs";
+import { open, stat } from "node:fs/promises";
+import { Socket } from "node:net";
+import type { Readable } from "node:stream";
+import { promisify } from "node:util";
+import { fileBytes, streamBytes, type ByteSource } from "../capture-file/byte-source.ts";
+import { PcapReader } from "../capture-file/pcap-reader.ts";
+import { PcaptsError } from "../errors.ts";
+import type { CaptureInterface, FrameChunk } from "../packet/frame-chunk.ts";
+import type { CaptureCounters, FrameSource } from "./frame-source.ts";
+
+/** What {@link openFileSource} needs beside the path. */
+export interface FileSourceOptions {
+  /** What the path `-` stands for. */
+  readonly stdin?: Readable;
+}
+
+/** What the operating system says, in words, by the code of its error. */
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "no such file",
+  ENOTDIR: "no such file (a part of its path is not a directory)",
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  EISDIR: "it is a directory",
+  ELOOP: "too many symbolic links",
+  EMFILE: "too many open files",
+  ENXIO: "it is a socket or a device that is not there",
+  EIO: "input/output error",
+};
+
+/**
+ * Opens a capture file as a source of frames. Its header is read at once, so that a wrong file is
+ * refused before anything else is contacted; a pipe's header is waited for.
+ *
+ * @param path a file, a named pipe, or `-` for `options.stdin`
+ * @returns a source of kind "file", named by its path or "standard input"; its `counters()` are
+ *   unknown, because a file does not tell what its writer missed
+ * @throws PcaptsError FILE_NOT_READABLE, FILE_NOT_A_CAPTURE
+ */
+export async function openFileSource(
+  path: string,
+  options: FileSourceOptions = {},
+): Promise<FrameSource> {
+  const name = path === "-" ? "standard input" : path;
+  const bytes = path === "-" ? stdinBytes(options.stdin) : await openBytes(path);
+  try {
+    return new FileSource(name, bytes, await PcapReader.open(bytes, name));
+  } catch (error) {
+    await bytes.close();
+    throw error;
+  }
+}
+
+class FileSource implements FrameSource {
+  readonly kind = "file";
+  readonly name: string;
+  readonly #bytes: ByteSource;
+  readonly #reader: PcapReader;
+  #isStopped = false;
+
+  constructor(name: string, bytes: ByteSource, reader: PcapReader) {
+    this.name = name;
+    this.#bytes = bytes;
+    this.#reader = reader;
+  }
+
+  get interfaces(): readonly CaptureInterface[] {
+    return this.#reader.interfaces;
+  }
+
+  async *chunks(): AsyncGenerator<FrameChunk, void, void> {
+    try {
+      for await (const chunk of this.#reader.chunks()) {
+        if (this.#isStopped) return;
+        yield chunk;
+      }
+    } catch (error) {
+      // A read that stop() broke off, or a frame that it left half read, is not a fault of the file.
+      if (!this.#isStopped) throw error;
+    } finally {
+      await this.#bytes.close();
+    }
+  }
+
+  counters(): CaptureCounters {
+    return { received: undefined, droppedByKernel: undefined, droppedByInterface: undefined };
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.#bytes.close();
+  }
+}
+
+function stdinBytes(stdin: Readable | undefined): ByteSource {
+  if (stdin === undefined) {
+    throw new PcaptsError("FILE_NOT_READABLE", "Cannot read standard input: it is not connected");
+  }
+  return streamBytes(stdin);
+}
+
+async function openBytes(path: string): Promise<ByteSource> {
+  try {
+    const kind = await stat(path);
+    if (kind.isDirectory()) throw Object.assign(new Error("EISDIR"), { code: "EISDIR" });
+    if (!kind.isFIFO()) return fileBytes(await open(path, "r"));
+
+    // A blocking read of a pipe could not be broken off by stop(); a socket's can.
+    const fd = await promisify(openDescriptor)(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    return streamBytes(new Socket({ fd, readable: true, writable: false }));
+  } catch (cause) {
+    const reason = reasonOf(cause);
+    throw new PcaptsError("FILE_NOT_READABLE", `Cannot read "${path}": ${reason}`, { cause });
+  }
+}
+
+function reasonOf(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause);
+  const code = "code" in cause ? String(cause.code) : "";
+  return REASONS[code] ?? cause.message;
+}
