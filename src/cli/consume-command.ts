@@ -1,0 +1,76 @@
+import { isatty } from "node:tty";
+import type { CommandLine } from "../config/option-rules.ts";
+import { parseStartPosition } from "../config/start-position.ts";
+import { PcaptsError } from "../errors.ts";
+import { MAX_FRAME_BYTES } from "../packet/frame-chunk.ts";
+import type { ConsumeSummary } from "../pipeline/pipeline-options.ts";
+import type { CommandContext } from "./command-context.ts";
+import { readKafkaSettings } from "./command-settings.ts";
+import { openPcapOutput } from "./pcap-output.ts";
+import { type RunReport, runToEnd } from "./run-to-end.ts";
+import { formatConsumeSummary } from "./summary-text.ts";
+import { createTextPrinter } from "./text-output.ts";
+
+const STDOUT = 1;
+
+/**
+ * `pcapts --consumer`: streams frames out of a topic.
+ *
+ * @param line the command line
+ * @param context logger and signals
+ * @returns exit status
+ * @throws PcaptsError what kept the run from starting
+ */
+export async function consumeCommand(line: CommandLine, context: CommandContext): Promise<number> {
+  const { values, given } = line;
+  const every = values["pretty-print"];
+  if (every === 0 && values.write === "-" && isatty(STDOUT)) {
+    throw new PcaptsError(
+      "USAGE",
+      "Standard output is a terminal, and pcap is not for reading: " +
+        'say -w FILE, a pipe such as "| tshark -r -", or -pp 1 for text',
+    );
+  }
+  const settings = await readKafkaSettings(line, "consumer", context.logger);
+  const start = given.has("kafka-offset")
+    ? parseStartPosition(values["kafka-offset"], Date.now())
+    : (settings.start ?? { kind: "end" });
+
+  let closed = false;
+  let stop = (): void => {};
+  const onClosed = (): void => {
+    closed = true;
+    stop();
+  };
+  const output = await openPcapOutput(every === 0 ? values.write : undefined, onClosed);
+  const { consumePackets } = await import("../pipeline/consume-packets.ts");
+  const run = consumePackets(
+    output.stream,
+    {
+      kafka: settings.client,
+      fetcher: settings.fetcher,
+      topic: values["kafka-topic"],
+      start,
+      exitAtEnd: values["exit-at-end"],
+      maxPackets: values["max-packets"],
+      fileType: values["file-type"],
+      linkType: values.linktype,
+      headerNow: values["header-now"],
+      snapLengthBytes: MAX_FRAME_BYTES,
+      prettyPrint:
+        every === 0
+          ? undefined
+          : { every, format: values["pretty-print-format"], print: createTextPrinter(onClosed) },
+    },
+    context.logger,
+  );
+  stop = () => run.stop();
+  const status = await runToEnd(run, CONSUME_REPORT, context);
+  await output.close();
+  return closed ? 0 : status;
+}
+
+const CONSUME_REPORT: RunReport<ConsumeSummary> = {
+  format: formatConsumeSummary,
+  judge: ({ otherLinkType }) => (otherLinkType > 0 ? 1 : 0),
+};

@@ -1,0 +1,69 @@
+import { OPTION_TABLE, type OptionRow } from "../config/option-table.ts";
+
+const WIDTH = 80;
+const HELP_COLUMN = 26;
+
+/** One line for usage errors and the head of the help. */
+export const USAGE_LINE = "usage: pcapts -p (-i X | -r FILE) [flags]   or   pcapts -c [flags]";
+
+const EXAMPLES = `examples:
+  pcapts -p -i eth0 -k kafka1:9092     capture eth0 into the topic "pcap"
+  pcapts -c -o begin -e > out.pcap     everything the topic holds, as a file
+  pcapts -c | wireshark -k -i -        watch frames as they come in
+`;
+
+const SECTIONS: readonly (readonly [OptionRow["mode"], string])[] = [
+  ["alone", "what to do:"],
+  ["both", "both:"],
+  ["producer", "producer:"],
+  ["consumer", "consumer:"],
+];
+
+/**
+ * The help, from the option table, at most 80 columns wide.
+ *
+ * @param amount `brief` fits a screen of 50 lines; `all` has every flag
+ * @returns whole lines
+ */
+export function formatHelp(amount: "brief" | "all"): string {
+  const rows: readonly OptionRow[] = OPTION_TABLE;
+  const present = rows.filter((row) => row.comesLater === undefined);
+  const shown = amount === "all" ? present : present.filter((row) => row.brief);
+  const sections = SECTIONS.map(
+    ([mode, title]) =>
+      `${title}\n${shown
+        .filter((row) => row.mode === mode)
+        .map(formatRow)
+        .join("")}`,
+  );
+  if (amount === "all") {
+    const later = rows.filter((row) => row.comesLater !== undefined);
+    sections.push(`not there yet:\n${later.map(formatRow).join("")}`);
+  }
+  const more = amount === "all" ? "" : "pcapts --help all shows the rest.\n";
+  return `${USAGE_LINE}\n\n${sections.join("")}${EXAMPLES}${more}`;
+}
+
+function formatRow(row: OptionRow): string {
+  const names = row.short === undefined ? `    --${row.long}` : `${row.short}, --${row.long}`;
+  const left = `  ${names}${row.valueName === undefined ? "" : ` ${row.valueName}`}`;
+  const assumed = row.default === undefined ? "" : ` (${row.default})`;
+  const lines = wrap(row.help + assumed, WIDTH - HELP_COLUMN);
+  const head =
+    left.length < HELP_COLUMN - 1 ? left.padEnd(HELP_COLUMN) + (lines.shift() ?? "") : left;
+  return [head, ...lines.map((line) => " ".repeat(HELP_COLUMN) + line)].join("\n") + "\n";
+}
+
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else {
+      line = line === "" ? word : `${line} ${word}`;
+    }
+  }
+  return [...lines, line];
+}

@@ -1,0 +1,75 @@
+import { pino, type DestinationStream } from "pino";
+import type { Logger } from "../logger.ts";
+
+const STDERR = 2;
+
+/** Levels as they are named on the command line and in messages. */
+export type LogLevel = "DEBUG" | "INFO" | "WARN" | "ERROR";
+
+/** How messages are written. */
+export interface LoggingOptions {
+  /** Least level that is written. */
+  readonly level: LogLevel;
+  readonly format: "text" | "json";
+  /** Colour the level; text only. */
+  readonly color: boolean;
+}
+
+/** The command line's logger. */
+export interface CommandLogger extends Logger {
+  /** Writes a message that was asked for, whatever the level. */
+  answer(message: string): void;
+}
+
+/**
+ * A logger on standard error, written before the call returns, so that the
+ * last message of a dying process is not lost.
+ *
+ * @param options level and form; a line of text is
+ *   `2026-01-31 09:30:00.123 INFO: message`, in the local zone
+ */
+export async function createLogger(options: LoggingOptions): Promise<CommandLogger> {
+  const destination = options.format === "json" ? openJson() : await openText(options.color);
+  const logger = pino(
+    {
+      level: options.level.toLowerCase(),
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label.toUpperCase() }) },
+    },
+    destination,
+  );
+  const answers = logger.child({}, { level: "info" });
+  return {
+    debug: (message) => logger.debug(message),
+    info: (message) => logger.info(message),
+    warn: (message) => logger.warn(message),
+    error: (message) => logger.error(message),
+    answer: (message) => answers.info(message),
+    isDebugEnabled: () => options.level === "DEBUG",
+  };
+}
+
+function openJson(): DestinationStream {
+  const stream = pino.destination({ dest: STDERR, sync: true });
+  stream.on("error", ignoreClosed);
+  return stream;
+}
+
+async function openText(color: boolean): Promise<DestinationStream> {
+  const { default: pretty } = await import("pino-pretty");
+  const stream = pretty.prettyFactory({
+    colorize: color,
+    ignore: "pid,hostname",
+    translateTime: "SYS:yyyy-mm-dd HH:MM:ss.l",
+    customPrettifiers: {
+      // pino-pretty would put the time in brackets.
+      time: (time) => String(time).replace(/^\[|\]$/g, ""),
+    },
+  });
+  const raw = pino.destination({ dest: STDERR, sync: true });
+  raw.on("error", ignoreClosed);
+  return { write: (line) => raw.write(stream(line)) };
+}
+
+/** Nobody reads the messages any more: no reason to stop publishing. */
+function ignoreClosed(): void {}

@@ -1,0 +1,108 @@
+import { normaliseArgv } from "../config/normalise-argv.ts";
+import type { CommandLine } from "../config/option-rules.ts";
+import { PcaptsError } from "../errors.ts";
+import { exitStatusOf, formatError } from "./error-text.ts";
+import type { CommandLogger } from "./logging.ts";
+import { catchStopSignals } from "./stop-signals.ts";
+
+/*
+ * argv -> options -> one library call -> exit status. Everything heavy (yargs,
+ * pino, kafkajs) is loaded when it is known to be needed.
+ */
+
+/** Runs the command line of this process. */
+export async function main(): Promise<void> {
+  const argv = process.argv.slice(2);
+  try {
+    const answer = await answerQuestion(argv);
+    if (answer === undefined) process.exit(await runCommand(argv));
+    await writeAnswer(answer);
+  } catch (error) {
+    process.stderr.write(await formatFailure(error));
+    process.exitCode = exitStatusOf(error);
+  }
+}
+
+/** `--help` and `--version` win over all else on the line, right or wrong, as under argparse. */
+async function answerQuestion(argv: readonly string[]): Promise<string | undefined> {
+  const end = argv.indexOf("--");
+  const flags = end === -1 ? argv : argv.slice(0, end);
+  const help = flags.findIndex((token) => /^(-h|--help|--help=all)$/.test(token));
+  if (help !== -1) return formatHelp(flags[help] === "--help=all" || flags[help + 1] === "all");
+  if (flags.includes("--version")) return formatVersions();
+
+  const normal = normaliseArgv(argv);
+  if (normal.includes("--help")) return formatHelp(normal.at(-1) === "all");
+  if (normal.includes("--version")) return formatVersions();
+  return undefined;
+}
+
+async function formatHelp(all: boolean): Promise<string> {
+  return (await import("./help.ts")).formatHelp(all ? "all" : "brief");
+}
+
+async function formatVersions(): Promise<string> {
+  return (await import("./version.ts")).formatVersions();
+}
+
+/** Resolves when the text is written, or when nobody reads it (`| head`). */
+async function writeAnswer(text: string): Promise<void> {
+  await new Promise<void>((resolve) => {
+    process.stdout.once("error", () => resolve());
+    process.stdout.write(text, () => resolve());
+  });
+}
+
+async function runCommand(argv: readonly string[]): Promise<number> {
+  const { parseCommandLine } = await import("./parse-command-line.ts");
+  const line = parseCommandLine(argv);
+  if (line.values["list-interfaces"]) {
+    const { listInterfacesCommand } = await import("./list-interfaces-command.ts");
+    await writeAnswer(await listInterfacesCommand(line.values.json));
+    return 0;
+  }
+  const signals = catchStopSignals();
+  const logger = await openLogger(line);
+  const context = { logger, signals };
+  try {
+    if (line.values.producer) {
+      const { produceCommand } = await import("./produce-command.ts");
+      return await produceCommand(line, context);
+    }
+    const { consumeCommand } = await import("./consume-command.ts");
+    return await consumeCommand(line, context);
+  } catch (error) {
+    if (isUsageError(error)) throw error;
+    logger.error(formatError(error, logger.isDebugEnabled()));
+    return exitStatusOf(error);
+  }
+}
+
+async function openLogger({ values }: CommandLine): Promise<CommandLogger> {
+  const { createLogger } = await import("./logging.ts");
+  const logger = await createLogger({
+    level: values["log-level"],
+    format: values["log-format"],
+    color: process.stderr.isTTY && !process.env["NO_COLOR"],
+  });
+  // Node's own warnings are about this program's inside, not about anything a user did.
+  process.removeAllListeners("warning");
+  process.on("warning", (warning) => logger.debug(`${warning.name}: ${warning.message}`));
+  process.on("uncaughtException", (error) => {
+    logger.error(formatError(error, logger.isDebugEnabled()));
+    process.exit(1);
+  });
+  return logger;
+}
+
+function isUsageError(error: unknown): error is PcaptsError {
+  return error instanceof PcaptsError && error.code === "USAGE";
+}
+
+/** Errors that come before there is a logger, and wrong use whenever it is found. */
+async function formatFailure(error: unknown): Promise<string> {
+  const message = `pcapts: error: ${formatError(error, false)}\n`;
+  if (!isUsageError(error)) return message;
+  const { USAGE_LINE } = await import("./help.ts");
+  return `${USAGE_LINE}\n${message}pcapts --help lists the flags\n`;
+}

@@ -1,0 +1,83 @@
+import yargs from "yargs";
+import { normaliseArgv } from "../config/normalise-argv.ts";
+import { checkOptionRules, type CommandLine } from "../config/option-rules.ts";
+import {
+  formatFlag,
+  OPTION_TABLE,
+  type OptionRow,
+  type OptionValues,
+} from "../config/option-table.ts";
+import { parseValue } from "../config/value-kind.ts";
+import { PcaptsError } from "../errors.ts";
+
+const ROWS: readonly OptionRow[] = OPTION_TABLE;
+
+/** Whatever yargs would make of a value is switched off: the table says what it is. */
+const AS_WRITTEN = {
+  "boolean-negation": false,
+  "camel-case-expansion": false,
+  "dot-notation": false,
+  "parse-numbers": false,
+  "parse-positional-numbers": false,
+  "short-option-groups": false,
+  "greedy-arrays": false,
+};
+
+/**
+ * Reads a command line.
+ *
+ * @param argv arguments without the program's name
+ * @returns the value of every flag
+ * @throws PcaptsError USAGE: the first thing that is wrong, in the order of the line, of the
+ *   table and of the rules between flags
+ */
+export function parseCommandLine(argv: readonly string[]): CommandLine {
+  const raw = readFlags(normaliseArgv(argv));
+  const given = new Set(ROWS.map((row) => row.long).filter((name) => raw[name] !== undefined));
+  const words = raw._.map(String);
+  for (const row of ROWS) {
+    if (row.comesLater === undefined || !given.has(row.long)) continue;
+    // Given both as a flag and as words, the filter is wrong in a way of its own.
+    if (row.long === "filter" && words.length > 0) continue;
+    throw new PcaptsError("USAGE", `${formatFlag(row)} is not there yet: ${row.comesLater}`);
+  }
+  const values = Object.fromEntries(ROWS.map((row) => [row.long, readValue(row, raw[row.long])]));
+  const line = { values: values as unknown as OptionValues, given, words };
+  checkOptionRules(line);
+  return line;
+}
+
+/** What yargs makes of an argv in normal form: strings, lists of strings, and true. */
+interface RawFlags {
+  readonly [name: string]: unknown;
+  readonly _: readonly (string | number)[];
+}
+
+function readFlags(normal: readonly string[]): RawFlags {
+  const parser = yargs()
+    .parserConfiguration(AS_WRITTEN)
+    .help(false)
+    .version(false)
+    .exitProcess(false)
+    .strictOptions()
+    .fail((message, error) => {
+      throw new PcaptsError("USAGE", message, { cause: error });
+    });
+  for (const row of ROWS) {
+    parser.option(row.long, {
+      type: row.value.type === "switch" ? "boolean" : "string",
+      array: row.repeat === "all",
+    });
+  }
+  return parser.parseSync([...normal]);
+}
+
+function readValue(row: OptionRow, raw: unknown): unknown {
+  if (row.value.type === "switch") return raw === true;
+  if (row.repeat === "all") {
+    const texts = (raw ?? []) as readonly string[];
+    return texts.map((text) => parseValue(row.value, text, formatFlag(row)));
+  }
+  const text = (raw as string | undefined) ?? row.default;
+  return text === undefined ? undefined : parseValue(row.value, text, formatFlag(row));
+}

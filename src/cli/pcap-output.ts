@@ -1,0 +1,61 @@
+import { open } from "node:fs/promises";
+import { Writable } from "node:stream";
+import { finished } from "node:stream/promises";
+import { PcaptsError } from "../errors.ts";
+import { describeSystemError, isCausedBy } from "./error-text.ts";
+
+/** Where a consumer's pcap bytes go. */
+export interface PcapOutput {
+  readonly stream: Writable;
+  /** Resolves when everything written has left this process, or cannot any more. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the output of a consumer.
+ *
+ * @param path a file, which is overwritten; "-" is standard output; undefined takes no pcap
+ * @param onClosed called when the reader of the output is gone
+ * @throws PcaptsError OUTPUT_NOT_WRITABLE
+ */
+export async function openPcapOutput(
+  path: string | undefined,
+  onClosed: () => void,
+): Promise<PcapOutput> {
+  const stream =
+    path === undefined ? openNowhere() : path === "-" ? process.stdout : await openFile(path);
+  stream.on("error", (error) => {
+    // Other errors reach the run through its own writes.
+    if (isCausedBy(error, "EPIPE")) onClosed();
+  });
+  return { stream, close: () => closeStream(stream) };
+}
+
+async function openFile(path: string): Promise<Writable> {
+  try {
+    const file = await open(path, "w");
+    return file.createWriteStream();
+  } catch (error) {
+    throw new PcaptsError(
+      "OUTPUT_NOT_WRITABLE",
+      `Cannot write "${path}": ${describeSystemError(error)}`,
+      { cause: error },
+    );
+  }
+}
+
+/** Standard output is left alone: text is printed there. */
+function openNowhere(): Writable {
+  return new Writable({ write: (_chunk, _encoding, done) => done() });
+}
+
+async function closeStream(stream: Writable): Promise<void> {
+  if (stream.destroyed || stream.errored !== null) return;
+  // Standard output stays open; an empty write is answered after all that came before it.
+  if (stream === process.stdout && !stream.writableEnded) {
+    await new Promise<void>((resolve) => stream.write("", () => resolve()));
+    return;
+  }
+  if (!stream.writableEnded) stream.end();
+  await finished(stream, { readable: false }).catch(() => {});
+}

@@ -1,0 +1,82 @@
+import type { CommandLine } from "../config/option-rules.ts";
+import type { Logger } from "../logger.ts";
+import type { ProduceSummary } from "../pipeline/pipeline-options.ts";
+import type { CommandContext } from "./command-context.ts";
+import { readKafkaSettings } from "./command-settings.ts";
+import { openSource, snapLengthOf } from "./open-source.ts";
+import { runToEnd } from "./run-to-end.ts";
+import { formatProduceSummary } from "./summary-text.ts";
+import { createTextPrinter } from "./text-output.ts";
+
+/**
+ * `pcapts --producer`: publishes the frames of an interface or a file.
+ *
+ * @param line the command line
+ * @param context logger and signals
+ * @returns exit status
+ * @throws PcaptsError what kept the run from starting
+ */
+export async function produceCommand(line: CommandLine, context: CommandContext): Promise<number> {
+  const { values, given } = line;
+  const { logger, signals } = context;
+  const settings = await readKafkaSettings(line, "producer", logger);
+  // Opening may wait for a pipe's first bytes; nothing is lost by leaving then.
+  signals.onStop(() => process.exit(0));
+  const source = await openSource(line, logger);
+
+  let stop = (): void => {};
+  const every = values["pretty-print"];
+  const { producePackets } = await import("../pipeline/produce-packets.ts");
+  const run = producePackets(
+    source,
+    {
+      kafka: settings.client,
+      publisher: settings.publisher,
+      topic: values["kafka-topic"],
+      newTopicPartitions: values.partitions,
+      partitioner: values.partitioner,
+      headers: values.headers,
+      recordTimestamp: values["record-timestamp"],
+      maxPackets: values["max-packets"],
+      snapLengthBytes: given.has("snaplen") ? snapLengthOf(values.snaplen) : undefined,
+      flushTimeoutMs: values["flush-timeout"] * 1000,
+      prettyPrint:
+        every === 0
+          ? undefined
+          : {
+              every,
+              format: values["pretty-print-format"],
+              print: createTextPrinter(() => stop()),
+            },
+    },
+    logger,
+  );
+  stop = () => run.stop();
+  return runToEnd(
+    run,
+    { format: formatProduceSummary, judge: (summary) => judgeLedger(summary, logger) },
+    context,
+  );
+}
+
+/**
+ * Frames that the kernel dropped were never captured: a warning. Frames that
+ * were captured and are not in Kafka, or may not be, are a failure.
+ */
+function judgeLedger(summary: ProduceSummary, logger: Logger): number {
+  const dropped = (summary.droppedByKernel ?? 0) + (summary.droppedByInterface ?? 0);
+  if (dropped > 0) {
+    logger.warn(
+      `'${dropped}' frame(s) were dropped before they could be captured: ` +
+        `a larger -B, --buffer-size or a smaller -s, --snaplen may help`,
+    );
+  }
+  const lost = summary.captured - summary.acknowledged;
+  if (lost !== 0) {
+    logger.error(
+      `'${lost}' captured frame(s) were not acknowledged by Kafka, see the counts above`,
+    );
+    return 1;
+  }
+  return 0;
+}

@@ -1,0 +1,41 @@
+const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** What a shell reports for a program that SIGINT ended. */
+const EXIT_STATUS_OF_SECOND_SIGNAL = 130;
+
+/** Requests to stop, from now on. */
+export interface StopSignals {
+  /** True once a stop was asked for. */
+  readonly stopped: boolean;
+  /**
+   * Says what stopping means from now on.
+   *
+   * @param stop called on the first signal, or at once if that has come already
+   */
+  onStop(stop: () => void): void;
+}
+
+/**
+ * Takes SIGINT, SIGTERM and SIGHUP: the first asks for an orderly stop, a
+ * second one of any of them ends the process at once with status 130.
+ */
+export function catchStopSignals(): StopSignals {
+  let stopped = false;
+  let stop = (): void => {};
+  for (const signal of STOP_SIGNALS) {
+    process.on(signal, () => {
+      if (stopped) process.exit(EXIT_STATUS_OF_SECOND_SIGNAL);
+      stopped = true;
+      stop();
+    });
+  }
+  return {
+    get stopped() {
+      return stopped;
+    },
+    onStop(handler) {
+      stop = handler;
+      if (stopped) stop();
+    },
+  };
+}
