@@ -20,6 +20,9 @@ import { generateCapture } from "./generate-capture.ts";
 
 const PARTITIONS = 4;
 
+const peerFile = (name: string): string => path.join(projectRoot, "bench/peers", name);
+const compiledPeer = (name: string): string => path.join(projectRoot, "dist/bench/peers", name);
+
 interface Cost {
   readonly wallSeconds: number;
   readonly cpuSeconds: number;
@@ -80,8 +83,6 @@ async function main(): Promise<void> {
   const average = (generated.frameBytes / frames).toFixed(0);
   const bootstrap = broker.bootstrap;
   const bin = path.join(projectRoot, "bin/pcapts.js");
-  const peerFile = (name: string): string => path.join(projectRoot, "bench/peers", name);
-  const compiledPeer = (name: string): string => path.join(projectRoot, "dist/bench/peers", name);
 
   const publishers: Peer[] = [
     {

@@ -80,9 +80,13 @@ export const cacheDirectory = process.env["PCAPTS_TEST_CACHE"] ?? path.join(proj
 /** Python with confluent-kafka. */
 export const pythonExecutable = path.join(cacheDirectory, "python/bin/python");
 
+/** The newest Node that npm has, of the last seven days; fetched by `scripts/setup --long`. */
+export const newestNodeExecutable = path.join(cacheDirectory, "node-newest/bin/node");
+
 const CLUSTER_ID = "cGNhcHRzLXRlc3RzLTAwMQ";
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 20_000;
+const ZOOKEEPER_SESSION_MS = 2_000;
 const DIRECTORY_PREFIX = "pcapts-broker-";
 
 const liveBrokers = new Set<KafkaProcess>();
@@ -182,6 +186,7 @@ class KafkaProcess implements TestBroker {
   readonly #logFile: string;
   #kafka: ChildProcess | undefined;
   #zookeeper: ChildProcess | undefined;
+  #diedAtMs: number | undefined;
 
   constructor(options: BrokerOptions, port: number, controllerPort: number, directory: string) {
     this.#options = options;
@@ -220,6 +225,8 @@ class KafkaProcess implements TestBroker {
         clientPort: this.controllerPort,
         clientPortAddress: "127.0.0.1",
         "admin.enableServer": false,
+        // Allows a session to end after two ticks.
+        tickTime: 500,
         maxClientCnxns: 0,
       };
       fs.writeFileSync(
@@ -242,6 +249,10 @@ class KafkaProcess implements TestBroker {
       ]);
       await waitUntilListening(this.controllerPort, this.#zookeeper);
     }
+    if (this.#hasZookeeper && this.#diedAtMs !== undefined) {
+      // The dead broker's session has to end first; its name is taken until then.
+      await sleep(Math.max(0, this.#diedAtMs + ZOOKEEPER_SESSION_MS * 1.5 - Date.now()));
+    }
     const alreadyLogged = fs.existsSync(this.#logFile) ? fs.statSync(this.#logFile).size : 0;
     const child = this.#spawnJava("kafka.log", [
       "kafka.Kafka",
@@ -250,6 +261,7 @@ class KafkaProcess implements TestBroker {
     this.#kafka = child;
     child.once("exit", () => {
       if (this.#kafka === child) this.#kafka = undefined;
+      this.#diedAtMs = Date.now();
     });
     const deadline = Date.now() + START_TIMEOUT_MS;
     while (!this.#startedSince(alreadyLogged)) {
@@ -345,6 +357,7 @@ class KafkaProcess implements TestBroker {
         ...everywhere,
         "broker.id": 1,
         listeners: `PLAINTEXT://127.0.0.1:${this.port}`,
+        "zookeeper.session.timeout.ms": ZOOKEEPER_SESSION_MS,
         "zookeeper.connect": `127.0.0.1:${this.controllerPort}`,
       };
     }
