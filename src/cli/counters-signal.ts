@@ -1,7 +1,11 @@
+import inspector from "node:inspector";
+
 /*
- * SIGUSR1 prints the counters. Node's own handler for it would open a debugger
- * port, so this module is the first to be loaded, and a signal that comes
- * before there are counters is answered as soon as there are.
+ * SIGUSR1 prints the counters. Node's own handler for it opens a debugger
+ * port, so this module is the first to be loaded. A signal that comes while
+ * Node itself is still starting, before any module could take it, has opened
+ * that port already: it is closed again, and the signal is not forgotten. One
+ * that comes before there are counters is answered as soon as there are.
  */
 
 let print: (() => void) | undefined;
@@ -11,6 +15,22 @@ process.on("SIGUSR1", () => {
   if (print === undefined) waiting = true;
   else print();
 });
+
+const debuggerWanted = [...process.execArgv, process.env["NODE_OPTIONS"] ?? ""].some((flags) =>
+  flags.includes("--inspect"),
+);
+
+if (!debuggerWanted) {
+  closeDebugger();
+  // Node may be about to open it.
+  setImmediate(closeDebugger);
+}
+
+function closeDebugger(): void {
+  if (inspector.url() === undefined) return;
+  inspector.close();
+  waiting = true;
+}
 
 /**
  * Says what SIGUSR1 does from now on.

@@ -67,10 +67,7 @@ export function parsePropertyAssignment(text: string, origin: string): PropertyA
   const name = text.slice(0, equals).trim();
   if (equals === -1 || name === "") {
     const shown = isSecretProperty(text) ? "a text with a secret in it" : `"${text}"`;
-    throw new PcaptsError(
-      "USAGE",
-      `${origin} expects KEY=VALUE, not ${shown}, as in linger.ms=20`,
-    );
+    throw new PcaptsError("USAGE", `${origin} expects KEY=VALUE, not ${shown}, as in linger.ms=20`);
   }
   return { name, value: text.slice(equals + 1).trim(), origin };
 }

@@ -62,7 +62,7 @@ export function parseValue(
   switch (kind.type) {
     case "switch":
     case "boolean": {
-      const value = BOOLEANS[text.toLowerCase()];
+      const value = lookUp(BOOLEANS, text.toLowerCase());
       if (value === undefined) throw refuse("true or false");
       return value;
     }
@@ -78,9 +78,9 @@ export function parseValue(
     case "choice": {
       const lower = text.toLowerCase();
       const choice = kind.choices.find((name) => name.toLowerCase() === lower);
-      const value = choice ?? kind.aliases?.[lower];
+      const value = choice ?? lookUp(kind.aliases, lower);
       if (value !== undefined) return value;
-      const advice = kind.later?.[lower];
+      const advice = lookUp(kind.later, lower);
       if (advice !== undefined) {
         throw new PcaptsError("USAGE", `${subject} "${text}" is not there yet: ${advice}`);
       }
@@ -99,6 +99,11 @@ export function parseValue(
       if (text === "") throw refuse("a value");
       return text;
   }
+}
+
+/** `{}["constructor"]` is a function. */
+function lookUp<V>(table: Readonly<Record<string, V>> | undefined, key: string): V | undefined {
+  return table !== undefined && Object.hasOwn(table, key) ? table[key] : undefined;
 }
 
 /**
