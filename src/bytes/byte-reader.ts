@@ -11,13 +11,20 @@ const TWO_POW_63 = 2 ** 63;
  * its length first, so damaged input ends in a {@link ByteRangeError}.
  */
 export class ByteReader {
-  readonly bytes: Buffer;
+  bytes: Buffer;
   /** Where the next read starts. */
   offset: number;
   /** Reads stop here. */
   end: number;
 
   constructor(bytes: Buffer, offset = 0, end: number = bytes.length) {
+    this.bytes = bytes;
+    this.offset = offset;
+    this.end = end;
+  }
+
+  /** Starts over on other bytes, so that one reader serves many records. */
+  reset(bytes: Buffer, offset: number, end: number): void {
     this.bytes = bytes;
     this.offset = offset;
     this.end = end;

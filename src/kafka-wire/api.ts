@@ -5,6 +5,8 @@ export const API = {
   Produce: { key: 0, minVersion: 3, maxVersion: 8 },
   Fetch: { key: 1, minVersion: 4, maxVersion: 11 },
   ListOffsets: { key: 2, minVersion: 1, maxVersion: 5 },
+  Metadata: { key: 3, minVersion: 4, maxVersion: 5 },
+  CreateTopics: { key: 19, minVersion: 2, maxVersion: 4 },
   InitProducerId: { key: 22, minVersion: 0, maxVersion: 1 },
 } as const satisfies Record<string, ApiVersionRange>;
 

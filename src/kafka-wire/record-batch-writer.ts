@@ -1,14 +1,10 @@
 import { crc32c } from "../bytes/crc32c.ts";
 import { sizeOfVarint, writeVarint } from "../bytes/varint.ts";
+import { CAPTURE_KEY_BYTES, writeCaptureKey } from "../packet/capture-time.ts";
 import { BATCH_HEADER_BYTES, BATCH_LENGTH_OVERHEAD, OFFSET_OF } from "./record-batch-format.ts";
 
-/** Every record's key: eight bytes of capture time. */
-const KEY_BYTES = 8;
-
-/** zigzag(8), the varint in front of each key. */
-const KEY_LENGTH_VARINT = KEY_BYTES << 1;
-
-const TWO_POW_32 = 0x1_0000_0000;
+/** The varint in front of each key: its length, zigzag. */
+const KEY_LENGTH_VARINT = CAPTURE_KEY_BYTES << 1;
 
 /**
  * Longest that a record can be beside its value and headers: length (5),
@@ -57,6 +53,11 @@ export class RecordBatchWriter {
     this.#limit = Math.min(limitBytes, buffer.length);
   }
 
+  /** Latest timestamp of its records. */
+  get maxTimestampMs(): number {
+    return this.#maxTimestampMs;
+  }
+
   /** Empties the batch so that its buffer can be used for the next one. */
   reset(): void {
     this.length = BATCH_HEADER_BYTES;
@@ -69,7 +70,8 @@ export class RecordBatchWriter {
    * @param source bytes the frame lies in
    * @param start first byte of the frame
    * @param frameBytes its length
-   * @param keyMicros capture time, microseconds since the epoch, the record's key
+   * @param seconds capture time, which becomes the record's key
+   * @param micros its microseconds
    * @param timestampMs the record's timestamp
    * @param headers encoded record headers: count varint, then the headers
    * @param headerBytes how much of `headers` is in use
@@ -79,7 +81,8 @@ export class RecordBatchWriter {
     source: Buffer,
     start: number,
     frameBytes: number,
-    keyMicros: number,
+    seconds: number,
+    micros: number,
     timestampMs: number,
     headers: Uint8Array,
     headerBytes: number,
@@ -93,7 +96,7 @@ export class RecordBatchWriter {
       sizeOfVarint(timestampDelta) +
       sizeOfVarint(offsetDelta) +
       1 +
-      KEY_BYTES +
+      CAPTURE_KEY_BYTES +
       sizeOfVarint(frameBytes) +
       frameBytes +
       headerBytes;
@@ -105,17 +108,8 @@ export class RecordBatchWriter {
     at = writeVarint(buffer, at, timestampDelta);
     at = writeVarint(buffer, at, offsetDelta);
     buffer[at++] = KEY_LENGTH_VARINT;
-    // Exact: microseconds of any 32-bit second stay below 2^53.
-    const high = Math.floor(keyMicros / TWO_POW_32);
-    const low = keyMicros - high * TWO_POW_32;
-    buffer[at++] = high >>> 24;
-    buffer[at++] = high >>> 16;
-    buffer[at++] = high >>> 8;
-    buffer[at++] = high;
-    buffer[at++] = low >>> 24;
-    buffer[at++] = low >>> 16;
-    buffer[at++] = low >>> 8;
-    buffer[at++] = low;
+    writeCaptureKey(buffer, at, seconds, micros);
+    at += CAPTURE_KEY_BYTES;
     at = writeVarint(buffer, at, frameBytes);
     source.copy(buffer, at, start, start + frameBytes);
     at += frameBytes;

@@ -1,0 +1,53 @@
+/**
+ * Buffers for record batches, within a bound. A buffer of the usual size is
+ * kept when it is given back, the one given back last is lent first.
+ */
+export class BatchMemory {
+  readonly #bufferBytes: number;
+  readonly #limitBytes: number;
+  readonly #free: Buffer[] = [];
+  #lentBytes = 0;
+
+  /**
+   * @param bufferBytes usual size of a buffer
+   * @param limitBytes bound on what is lent at a time
+   */
+  constructor(bufferBytes: number, limitBytes: number) {
+    this.#bufferBytes = bufferBytes;
+    this.#limitBytes = limitBytes;
+  }
+
+  /** Bytes lent at the moment. */
+  get lentBytes(): number {
+    return this.#lentBytes;
+  }
+
+  /**
+   * Lends a buffer.
+   *
+   * @param atLeastBytes for a record that needs more than the usual size
+   * @returns undefined when the bound is reached; when nothing is lent a buffer is always had
+   */
+  lend(atLeastBytes: number): Buffer | undefined {
+    const size = Math.max(atLeastBytes, this.#bufferBytes);
+    if (this.#lentBytes > 0 && this.#lentBytes + size > this.#limitBytes) return undefined;
+    return this.lendBeyondLimit(size);
+  }
+
+  /** Lends a buffer for frames that are held already, when a batch has to be divided. */
+  lendBeyondLimit(atLeastBytes: number): Buffer {
+    const size = Math.max(atLeastBytes, this.#bufferBytes);
+    this.#lentBytes += size;
+    if (size === this.#bufferBytes) {
+      const free = this.#free.pop();
+      if (free !== undefined) return free;
+    }
+    return Buffer.allocUnsafeSlow(size);
+  }
+
+  /** Takes a buffer back. */
+  giveBack(buffer: Buffer): void {
+    this.#lentBytes -= buffer.length;
+    if (buffer.length === this.#bufferBytes) this.#free.push(buffer);
+  }
+}

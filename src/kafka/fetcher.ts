@@ -1,0 +1,345 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { PcaptsError } from "../errors.ts";
+import { KAFKA_ERROR_CODE, kafkaErrorInfo } from "../kafka-wire/error-codes.ts";
+import { encodeFetch } from "../kafka-wire/fetch.ts";
+import type { FetchedPartition, FetchPosition, FetchResponse } from "../kafka-wire/fetch.ts";
+import { readRecordBatchHeader, RecordBatchError } from "../kafka-wire/record-batch-reader.ts";
+import type { Logger } from "../logger.ts";
+import { BackOff } from "./back-off.ts";
+import type { FetcherOptions, KafkaClientOptions } from "./client-options.ts";
+import { ConnectionError } from "./connection-error.ts";
+import { FrameDecoder } from "./frame-decoder.ts";
+import type { FetchedChunk } from "./frame-decoder.ts";
+import { listOffsets } from "./offsets.ts";
+import type { Transport } from "./transport.ts";
+
+/** Responses of one broker that may wait to be dealt with while the next is asked for. */
+const RESPONSES_AHEAD = 1;
+
+/** What a {@link Fetcher} reads. */
+export interface FetcherSetup {
+  readonly transport: Transport;
+  readonly topic: string;
+  readonly leaders: readonly number[];
+  /** First offset to read, by partition; partitions without one are not read. */
+  readonly start: ReadonlyMap<number, bigint>;
+  /** Offset to stop at, by partition; undefined reads on for ever. */
+  readonly until: ReadonlyMap<number, bigint> | undefined;
+  readonly options: FetcherOptions;
+  readonly client: Pick<KafkaClientOptions, "retryBackoffMs" | "retryBackoffMaxMs">;
+  readonly nanosecond: boolean;
+  readonly withOffsets: boolean;
+  readonly logger: Logger;
+  readonly onForeignRecord: (partition: number, offset: bigint, reason: string) => void;
+  /** Called each time the end of a partition is reached. */
+  readonly onEndOfPartition?: (partition: number, offset: bigint) => void;
+}
+
+interface Response {
+  readonly nodeId: number;
+  readonly answer: FetchResponse;
+  /** Offsets that were asked for. */
+  readonly from: ReadonlyMap<number, bigint>;
+}
+
+/**
+ * Reads partitions without a consumer group: one fetch at a time from each
+ * broker that leads some, the next one under way while the frames of the last
+ * are dealt with. Commits nothing.
+ */
+export class Fetcher {
+  readonly #setup: FetcherSetup;
+  readonly #decoder: FrameDecoder;
+  /** Next offset to ask for. */
+  readonly #positions: Map<number, bigint>;
+  #leaders: readonly number[];
+  readonly #active = new Set<number>();
+  readonly #ready: Response[] = [];
+  readonly #waitingOf = new Map<number, number>();
+  #stopped = false;
+  #failure: unknown;
+  #wakers: (() => void)[] = [];
+  #refreshing: Promise<void> | undefined;
+  readonly #backOff: BackOff;
+  readonly #atEnd = new Set<number>();
+
+  constructor(setup: FetcherSetup) {
+    this.#setup = setup;
+    this.#decoder = new FrameDecoder({
+      nanosecond: setup.nanosecond,
+      readCommitted: setup.options.isolation === "read_committed",
+      withOffsets: setup.withOffsets,
+      onForeignRecord: setup.onForeignRecord,
+    });
+    this.#positions = new Map(setup.start);
+    this.#leaders = setup.leaders;
+    this.#backOff = new BackOff(setup.client.retryBackoffMs, setup.client.retryBackoffMaxMs);
+    for (const partition of setup.start.keys()) this.#finishIfAtEnd(partition);
+  }
+
+  /** Records met so far, those that are not frames included. */
+  get recordCount(): number {
+    return this.#decoder.recordCount;
+  }
+
+  /**
+   * Frames, partition by partition as they arrive. Each chunk's bytes are valid
+   * until the next is asked for.
+   *
+   * @throws PcaptsError when reading cannot go on
+   */
+  async *chunks(): AsyncGenerator<FetchedChunk, void, void> {
+    this.#startLoops();
+    for (;;) {
+      const response = await this.#nextResponse();
+      if (response === undefined) return;
+      for (const fetched of response.answer.partitions) {
+        const chunk = this.#decode(response, fetched);
+        if (chunk !== undefined && chunk.frameCount > 0) yield chunk;
+        if (this.#stopped) return;
+      }
+      this.#waitingOf.set(response.nodeId, this.#waitingOf.get(response.nodeId)! - 1);
+      this.#wake();
+    }
+  }
+
+  /** Ends `chunks()`; safe repeatedly. */
+  stop(): void {
+    this.#stopped = true;
+    this.#wake();
+  }
+
+  #decode(response: Response, fetched: FetchedPartition): FetchedChunk | undefined {
+    const { partition, errorCode } = fetched;
+    if (errorCode !== KAFKA_ERROR_CODE.NONE) return undefined;
+    const from = response.from.get(partition)!;
+    try {
+      return this.#decoder.decode(
+        response.answer.bytes,
+        fetched,
+        from,
+        this.#setup.until?.get(partition),
+      );
+    } catch (error) {
+      if (error instanceof RecordBatchError || error instanceof RangeError) {
+        throw new PcaptsError(
+          "RECORD_BATCH_INVALID",
+          `Cannot read topic "${this.#setup.topic}", partition ${partition}, from offset ${from}: ${error.message}`,
+          { cause: error },
+        );
+      }
+      throw error;
+    }
+  }
+
+  async #nextResponse(): Promise<Response | undefined> {
+    for (;;) {
+      if (this.#failure !== undefined) throw this.#failure;
+      if (this.#stopped) return undefined;
+      const response = this.#ready.shift();
+      if (response !== undefined) return response;
+      if (this.#positions.size === 0) return undefined;
+      await this.#nextChange();
+    }
+  }
+
+  #startLoops(): void {
+    for (const partition of this.#positions.keys()) {
+      const nodeId = this.#leaders[partition] ?? -1;
+      if (nodeId < 0) {
+        void this.#refreshLeaders();
+        continue;
+      }
+      if (this.#active.has(nodeId)) continue;
+      this.#active.add(nodeId);
+      this.#waitingOf.set(nodeId, this.#waitingOf.get(nodeId) ?? 0);
+      void this.#readFrom(nodeId)
+        .catch((error: unknown) => {
+          this.#failure ??= error;
+        })
+        .finally(() => {
+          this.#active.delete(nodeId);
+          this.#wake();
+        });
+    }
+  }
+
+  /** Fetches from one broker until it leads nothing more that is to be read. */
+  async #readFrom(nodeId: number): Promise<void> {
+    for (let turn = 0; !this.#stopped && this.#failure === undefined; turn++) {
+      if (this.#waitingOf.get(nodeId)! > RESPONSES_AHEAD) {
+        await this.#nextChange();
+        continue;
+      }
+      const positions = this.#positionsOf(nodeId, turn);
+      if (positions.length === 0) return;
+      let answer: FetchResponse;
+      try {
+        answer = await this.#fetch(nodeId, positions);
+      } catch (error) {
+        if (!(error instanceof ConnectionError) || this.#stopped) throw error;
+        this.#setup.logger.debug(`fetching: ${error.message}, trying again`);
+        await this.#refreshLeaders();
+        continue;
+      }
+      const from = new Map(positions.map(({ partition, offset }) => [partition, offset]));
+      const stale = await this.#advance(answer, from);
+      if (answer.partitions.some(({ recordsEnd, recordsStart }) => recordsEnd > recordsStart)) {
+        this.#waitingOf.set(nodeId, this.#waitingOf.get(nodeId)! + 1);
+        this.#ready.push({ nodeId, answer, from });
+      }
+      this.#wake();
+      if (stale) await this.#refreshLeaders();
+      else this.#backOff.reset();
+    }
+  }
+
+  /** The broker gives the first partition at least one whole batch, so each must come first at times (KIP-74). */
+  #positionsOf(nodeId: number, turn: number): FetchPosition[] {
+    const positions: FetchPosition[] = [];
+    for (const [partition, offset] of this.#positions) {
+      if (this.#leaders[partition] === nodeId) positions.push({ partition, offset });
+    }
+    const first = positions.length === 0 ? 0 : turn % positions.length;
+    return [...positions.slice(first), ...positions.slice(0, first)];
+  }
+
+  async #fetch(nodeId: number, positions: readonly FetchPosition[]): Promise<FetchResponse> {
+    const { transport, topic, options } = this.#setup;
+    const connection = await transport.connectionTo(nodeId, "fetch");
+    return connection.send(
+      encodeFetch(connection.versionOf("Fetch"), topic, positions, {
+        ...options,
+        readCommitted: options.isolation === "read_committed",
+      }),
+    );
+  }
+
+  /**
+   * Moves the positions behind what was fetched.
+   *
+   * @returns true when somebody else may lead a partition by now
+   */
+  async #advance(answer: FetchResponse, from: ReadonlyMap<number, bigint>): Promise<boolean> {
+    let stale = answer.errorCode !== KAFKA_ERROR_CODE.NONE;
+    for (const fetched of answer.partitions) {
+      const { partition, errorCode, recordsStart, recordsEnd } = fetched;
+      const offset = from.get(partition);
+      if (offset === undefined || !this.#positions.has(partition)) continue;
+      if (errorCode === KAFKA_ERROR_CODE.NONE) {
+        const next = nextOffsetOf(answer.bytes, recordsStart, recordsEnd) ?? offset;
+        this.#positions.set(partition, next);
+        this.#noteEnd(fetched, next);
+        this.#finishIfAtEnd(partition);
+      } else if (errorCode === KAFKA_ERROR_CODE.OFFSET_OUT_OF_RANGE) {
+        await this.#resetPosition(partition, offset);
+      } else {
+        this.#throwIfFinal(partition, errorCode);
+        stale = true;
+      }
+    }
+    return stale;
+  }
+
+  #throwIfFinal(partition: number, errorCode: number): void {
+    const { topic } = this.#setup;
+    const { name, retriable } = kafkaErrorInfo(errorCode);
+    if (retriable) return;
+    const forbidden = errorCode === KAFKA_ERROR_CODE.TOPIC_AUTHORIZATION_FAILED;
+    throw new PcaptsError(
+      forbidden ? "AUTHORIZATION_FAILED" : "BROKER_PROTOCOL",
+      `Cannot read topic "${topic}", partition ${partition}: ${name}` +
+        (forbidden ? "; the principal lacks Read on it" : ""),
+    );
+  }
+
+  /** What was to be read is deleted already, or is not there (any more). */
+  async #resetPosition(partition: number, offset: bigint): Promise<void> {
+    const { transport, topic, options, logger } = this.#setup;
+    const request = {
+      topic,
+      leaders: this.#leaders,
+      partitions: [partition],
+      readCommitted: options.isolation === "read_committed",
+    };
+    const earliest = (await listOffsets(transport, { ...request, at: "begin" })).get(partition)!;
+    const latest = (await listOffsets(transport, { ...request, at: "end" })).get(partition)!;
+    const next = offset < earliest ? earliest : latest;
+    if (next === offset) return;
+    logger.warn(
+      offset < earliest
+        ? `Topic "${topic}", partition ${partition}: records ${offset} to ${earliest - 1n} were deleted before they were read; going on at ${next}`
+        : `Topic "${topic}", partition ${partition}: offset ${offset} is behind the end, was the topic made anew?; going on at ${next}`,
+    );
+    this.#positions.set(partition, next);
+    this.#finishIfAtEnd(partition);
+  }
+
+  #noteEnd({ partition, lastStableOffset, highWatermark }: FetchedPartition, next: bigint): void {
+    const { options, onEndOfPartition } = this.#setup;
+    const end = options.isolation === "read_committed" ? lastStableOffset : highWatermark;
+    if (next < end) this.#atEnd.delete(partition);
+    else if (!this.#atEnd.has(partition)) {
+      this.#atEnd.add(partition);
+      onEndOfPartition?.(partition, next);
+    }
+  }
+
+  #finishIfAtEnd(partition: number): void {
+    const end = this.#setup.until?.get(partition);
+    if (end !== undefined && this.#positions.get(partition)! >= end) {
+      this.#positions.delete(partition);
+    }
+  }
+
+  async #refreshLeaders(): Promise<void> {
+    this.#refreshing ??= this.#lookUpLeaders().finally(() => {
+      this.#refreshing = undefined;
+    });
+    await this.#refreshing;
+  }
+
+  async #lookUpLeaders(): Promise<void> {
+    await sleep(this.#backOff.nextDelayMs());
+    if (this.#stopped) return;
+    try {
+      const found = await this.#setup.transport.lookUpTopic(this.#setup.topic);
+      if ("leaders" in found) this.#leaders = found.leaders;
+      else this.#throwIfFinal(-1, found.errorCode);
+    } catch (error) {
+      if (!(error instanceof ConnectionError)) {
+        this.#failure ??= error;
+        this.#wake();
+        return;
+      }
+    }
+    queueMicrotask(() => this.#startLoops());
+  }
+
+  #nextChange(): Promise<void> {
+    return new Promise((resolve) => this.#wakers.push(resolve));
+  }
+
+  #wake(): void {
+    const wakers = this.#wakers;
+    this.#wakers = [];
+    for (const wake of wakers) wake();
+  }
+}
+
+/** Offset behind the last whole batch, undefined when there is none. */
+function nextOffsetOf(bytes: Buffer, start: number, end: number): bigint | undefined {
+  let next: bigint | undefined;
+  for (let at = start; at < end; ) {
+    let header;
+    try {
+      header = readRecordBatchHeader(bytes, at, end, false);
+    } catch {
+      return next; // The decoder says what is wrong with it.
+    }
+    if (header === undefined) return next;
+    next = header.baseOffset + BigInt(header.lastOffsetDelta) + 1n;
+    at = header.recordsEnd;
+  }
+  return next;
+}

@@ -1,0 +1,325 @@
+import { readRecordBatchHeader, RecordCursor } from "../kafka-wire/record-batch-reader.ts";
+import { NO_PRODUCER_ID, RecordBatchWriter } from "../kafka-wire/record-batch-writer.ts";
+import type { BatchMemory } from "./batch-memory.ts";
+
+/** Largest producer epoch; behind it a new producer id is needed. */
+const MAX_EPOCH = 32_767;
+
+/** Sequence numbers wrap after this one. */
+const MAX_SEQUENCE = 0x7fff_ffff;
+
+/** One record batch on its way. */
+export interface Batch {
+  readonly writer: RecordBatchWriter;
+  /** When its first frame came, on the publisher's monotonic clock. */
+  readonly bornMs: number;
+  /** The whole batch with its identity; undefined until it is first sent. */
+  sealed: Buffer | undefined;
+  /** -1 until it is given one. */
+  baseSequence: number;
+  /** It was sent at least once, so the broker may have it. */
+  wasSent: boolean;
+  /** The broker refused it for good; what to do before anything behind it is sent. */
+  refusal: Refusal | undefined;
+}
+
+/** Why a broker refused a batch for good. */
+export interface Refusal {
+  /** Records by their place in the batch; undefined when the broker does not name them. */
+  readonly records: ReadonlySet<number> | undefined;
+  /** The broker's words. */
+  readonly reason: string;
+}
+
+/** Under which a partition's broker recognises batches it already has. */
+export interface ProducerIdentity {
+  /** {@link NO_PRODUCER_ID} without idempotence. */
+  producerId: bigint;
+  epoch: number;
+  nextSequence: number;
+}
+
+/** Told what becomes of frames that a queue gives up. */
+export interface QueueLosses {
+  /** Frames that are certainly not in the log. */
+  failed(frames: number, reason: string): void;
+}
+
+/**
+ * The batches of one partition, in order.
+ *
+ * ```
+ *   frames → open → waiting → in flight (at most 5) → acknowledged
+ *                      ↑            │
+ *                      └── returned ┘   once nothing is in flight
+ * ```
+ *
+ * When a batch comes back, nothing more is sent until all that was in flight
+ * is answered; then the returned ones go to the front in their order and keep
+ * their sequence numbers, so that the broker drops what it already has. A
+ * batch that was refused for good is rewritten without the refused records;
+ * those behind it cannot be in the log (their sequence did not follow), so the
+ * epoch is raised and sequences begin at 0 again (KIP-360). A batch whose time
+ * is up is dropped without that: should the gap matter, the broker says so
+ * with OUT_OF_ORDER_SEQUENCE_NUMBER, and only then it is certain that nothing
+ * behind it was appended.
+ */
+export class PartitionQueue {
+  readonly partition: number;
+  identity: ProducerIdentity;
+  /** Node that leads the partition, -1 when nobody does. */
+  leader = -1;
+  /** The batch that frames are appended to. */
+  open: Batch | undefined;
+  /** Nothing is sent before this time. */
+  retryAtMs = 0;
+  readonly #memory: BatchMemory;
+  readonly #losses: QueueLosses;
+  readonly #maxInFlight: number;
+  #waiting: Batch[] = [];
+  #inFlight: Batch[] = [];
+  #returned = new Set<Batch>();
+  #resequence = false;
+
+  constructor(
+    partition: number,
+    identity: ProducerIdentity,
+    maxInFlight: number,
+    memory: BatchMemory,
+    losses: QueueLosses,
+  ) {
+    this.partition = partition;
+    this.identity = identity;
+    this.#maxInFlight = maxInFlight;
+    this.#memory = memory;
+    this.#losses = losses;
+  }
+
+  /** Batches in flight. */
+  get inFlightCount(): number {
+    return this.#inFlight.length;
+  }
+
+  /** True when no frame is held. */
+  get isEmpty(): boolean {
+    return this.open === undefined && this.#waiting.length === 0 && this.#inFlight.length === 0;
+  }
+
+  /** Frames that wait here: never sent, and sent without an answer. */
+  countFrames(): { unsent: number; unanswered: number } {
+    let unsent = 0;
+    let unanswered = 0;
+    const held = [...this.#waiting, ...this.#inFlight];
+    if (this.open !== undefined) held.push(this.open);
+    for (const { wasSent, writer } of held) {
+      if (wasSent) unanswered += writer.recordCount;
+      else unsent += writer.recordCount;
+    }
+    return { unsent, unanswered };
+  }
+
+  /** Opens a batch in `buffer`. The one that was open waits to be sent. */
+  openBatch(buffer: Buffer, limitBytes: number, nowMs: number): RecordBatchWriter {
+    this.closeOpen();
+    this.open = newBatch(buffer, limitBytes, nowMs);
+    return this.open.writer;
+  }
+
+  /** Moves the open batch to those that wait. */
+  closeOpen(): void {
+    const { open } = this;
+    if (open === undefined) return;
+    this.open = undefined;
+    if (open.writer.recordCount > 0) this.#waiting.push(open);
+    else this.#memory.giveBack(open.writer.buffer);
+  }
+
+  /**
+   * @param openBefore an open batch born before this time is ready too
+   * @returns true when `take` will give a batch
+   */
+  isReady(nowMs: number, openBefore: number): boolean {
+    if (this.#returned.size > 0 || this.#inFlight.length >= this.#maxInFlight) return false;
+    if (nowMs < this.retryAtMs || this.needsProducerId) return false;
+    const first = this.#waiting[0];
+    if (first === undefined) return this.open !== undefined && this.open.bornMs <= openBefore;
+    return first.refusal === undefined || this.#inFlight.length === 0;
+  }
+
+  /** Bytes of the batch that `take` would give, or 0. */
+  nextBatchBytes(): number {
+    return (this.#waiting[0] ?? this.open)?.writer.length ?? 0;
+  }
+
+  /** Takes the next batch into flight; call only when `isReady`. */
+  take(): Batch | undefined {
+    if (this.#waiting.length === 0) this.closeOpen();
+    while (this.#waiting[0]?.refusal !== undefined) this.#rewriteFirst();
+    if (this.#resequence && this.#inFlight.length === 0) this.#beginEpoch();
+    const batch = this.#waiting.shift();
+    if (batch === undefined) return undefined;
+    this.#seal(batch);
+    batch.wasSent = true;
+    this.#inFlight.push(batch);
+    return batch;
+  }
+
+  #seal(batch: Batch): void {
+    if (batch.sealed !== undefined) return;
+    const { identity } = this;
+    if (identity.producerId === NO_PRODUCER_ID) {
+      batch.sealed = batch.writer.seal(NO_PRODUCER_ID, -1, -1);
+      return;
+    }
+    const { recordCount } = batch.writer;
+    batch.baseSequence = identity.nextSequence;
+    batch.sealed = batch.writer.seal(identity.producerId, identity.epoch, batch.baseSequence);
+    const next = identity.nextSequence + recordCount;
+    identity.nextSequence = next > MAX_SEQUENCE ? next - MAX_SEQUENCE - 1 : next;
+  }
+
+  /** The broker has the batch: its memory is free. */
+  acknowledged(batch: Batch): void {
+    this.#inFlight.splice(this.#inFlight.indexOf(batch), 1);
+    this.#memory.giveBack(batch.writer.buffer);
+    this.#settle();
+  }
+
+  /** A batch in flight came back, to be sent again under its identity. */
+  returned(batch: Batch): void {
+    this.#returned.add(batch);
+    this.#settle();
+  }
+
+  /** A batch in flight was refused for good. */
+  refused(batch: Batch, refusal: Refusal): void {
+    batch.refusal = refusal;
+    this.#returned.add(batch);
+    this.#settle();
+  }
+
+  /**
+   * The broker misses batches before this one. If one of those came back too,
+   * it only has to be sent first; otherwise sequences begin anew.
+   */
+  outOfOrder(batch: Batch): void {
+    if (this.#inFlight[0] === batch) this.#resequence = true;
+    this.returned(batch);
+  }
+
+  /** The broker does not know the producer id, or knows a newer epoch of it. */
+  identityLost(batch: Batch): void {
+    this.#resequence = true;
+    this.returned(batch);
+  }
+
+  #settle(): void {
+    if (this.#returned.size === 0 || this.#returned.size < this.#inFlight.length) return;
+    this.#waiting.unshift(...this.#inFlight);
+    this.#inFlight = [];
+    this.#returned.clear();
+  }
+
+  /** Takes the refused records out of the first batch, or halves it. */
+  #rewriteFirst(): void {
+    const batch = this.#waiting.shift()!;
+    const { records, reason } = batch.refusal!;
+    const { recordCount, buffer } = batch.writer;
+    const parts: Batch[] = [];
+    const sealed = batch.sealed!;
+    if (records !== undefined) {
+      this.#losses.failed(records.size, reason);
+      parts.push(this.#copyRecords(batch, sealed, (index) => !records.has(index)));
+    } else if (recordCount === 1) {
+      this.#losses.failed(1, reason);
+    } else {
+      const half = recordCount >>> 1;
+      parts.push(
+        this.#copyRecords(batch, sealed, (index) => index < half),
+        this.#copyRecords(batch, sealed, (index) => index >= half),
+      );
+    }
+    this.#memory.giveBack(buffer);
+    for (const part of parts) {
+      if (part.writer.recordCount === 0) this.#memory.giveBack(part.writer.buffer);
+    }
+    this.#waiting.unshift(...parts.filter(({ writer }) => writer.recordCount > 0));
+    this.#resequence = true;
+  }
+
+  #copyRecords(batch: Batch, sealed: Buffer, keep: (index: number) => boolean): Batch {
+    const copy = newBatch(
+      this.#memory.lendBeyondLimit(sealed.length),
+      sealed.length,
+      batch.bornMs,
+    );
+    const header = readRecordBatchHeader(sealed, 0, sealed.length, false)!;
+    const { recordsStart, recordsEnd, recordCount, baseTimestampMs } = header;
+    const records = new RecordCursor(sealed, recordsStart, recordsEnd, recordCount);
+    for (let index = 0; records.next(); index++) {
+      if (!keep(index)) continue;
+      copy.writer.appendEncoded(
+        sealed,
+        records.bodyStart,
+        records.recordEnd,
+        baseTimestampMs + records.timestampDelta,
+      );
+    }
+    return copy;
+  }
+
+  /** True when the epoch is used up: nothing is sent until `useProducerId`. */
+  get needsProducerId(): boolean {
+    if (this.identity.epoch < MAX_EPOCH) return false;
+    return this.#resequence || this.#waiting[0]?.refusal !== undefined;
+  }
+
+  /** Goes on under a new producer id; call only when `needsProducerId` and nothing is in flight. */
+  useProducerId(identity: ProducerIdentity): void {
+    this.identity = { ...identity };
+    this.#forgetSequences();
+  }
+
+  #beginEpoch(): void {
+    if (this.identity.producerId !== NO_PRODUCER_ID) this.identity.epoch++;
+    this.identity.nextSequence = 0;
+    this.#forgetSequences();
+  }
+
+  #forgetSequences(): void {
+    this.#resequence = false;
+    for (const batch of this.#waiting) {
+      batch.sealed = undefined;
+      batch.baseSequence = -1;
+    }
+  }
+
+  /**
+   * Drops the batches that wait and were born before `bornBeforeMs`.
+   *
+   * @returns their frames: never sent, and sent without an answer
+   */
+  expire(bornBeforeMs: number): { unsent: number; unanswered: number } {
+    let unsent = 0;
+    let unanswered = 0;
+    if (this.open !== undefined && this.open.bornMs < bornBeforeMs) this.closeOpen();
+    while (this.#waiting[0] !== undefined && this.#waiting[0].bornMs < bornBeforeMs) {
+      const { wasSent, writer } = this.#waiting.shift()!;
+      if (wasSent) unanswered += writer.recordCount;
+      else unsent += writer.recordCount;
+      this.#memory.giveBack(writer.buffer);
+    }
+    return { unsent, unanswered };
+  }
+}
+
+function newBatch(buffer: Buffer, limitBytes: number, bornMs: number): Batch {
+  return {
+    writer: new RecordBatchWriter(buffer, limitBytes),
+    bornMs,
+    sealed: undefined,
+    baseSequence: -1,
+    wasSent: false,
+    refusal: undefined,
+  };
+}

@@ -1,0 +1,195 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { PcaptsError } from "../errors.ts";
+import { encodeCreateTopics } from "../kafka-wire/create-topics.ts";
+import { KAFKA_ERROR_CODE, kafkaErrorInfo } from "../kafka-wire/error-codes.ts";
+import type { Logger } from "../logger.ts";
+import { BackOff } from "./back-off.ts";
+import type { KafkaClientOptions } from "./client-options.ts";
+import { ConnectionError } from "./connection-error.ts";
+import type { Transport } from "./transport.ts";
+
+/** From this version of CreateTopics on, -1 stands for the broker's default (KIP-464). */
+const CREATE_TOPICS_WITH_DEFAULTS = 4;
+
+const SETTINGS = [
+  "cleanup.policy",
+  "message.timestamp.type",
+  "max.message.bytes",
+  "retention.ms",
+] as const;
+
+/** A topic that frames can be published to. */
+export interface PublishableTopic {
+  readonly name: string;
+  /** Node that leads each partition, -1 for nobody at the moment. */
+  readonly leaders: readonly number[];
+  /** Largest record batch; undefined when the settings may not be read. */
+  readonly maxMessageBytes: number | undefined;
+  /** Records older than this are deleted; undefined for never, or not known. */
+  readonly retentionMs: number | undefined;
+}
+
+type RetryOptions = Pick<
+  KafkaClientOptions,
+  "connectTimeoutMs" | "retryBackoffMs" | "retryBackoffMaxMs"
+>;
+
+/**
+ * Finds out who leads a topic.
+ *
+ * @returns undefined when the topic does not exist
+ * @throws AUTHORIZATION_FAILED, TOPIC_UNSUITABLE, BROKER_UNREACHABLE
+ */
+export async function findTopic(
+  transport: Transport,
+  topic: string,
+  retry: RetryOptions,
+  signal?: AbortSignal,
+): Promise<readonly number[] | undefined> {
+  const backOff = new BackOff(retry.retryBackoffMs, retry.retryBackoffMaxMs);
+  const deadline = performance.now() + retry.connectTimeoutMs;
+  for (;;) {
+    let obstacle: string;
+    try {
+      const found = await transport.lookUpTopic(topic);
+      if ("leaders" in found) {
+        if (found.leaders.length > 0 && found.leaders.every((leader) => leader >= 0)) {
+          return found.leaders;
+        }
+        obstacle = "a partition has no leader";
+      } else {
+        if (found.errorCode === KAFKA_ERROR_CODE.UNKNOWN_TOPIC_OR_PARTITION) return undefined;
+        obstacle = kafkaErrorInfo(found.errorCode).name;
+        if (!kafkaErrorInfo(found.errorCode).retriable) throw topicRefused(topic, found.errorCode);
+      }
+    } catch (error) {
+      if (!(error instanceof ConnectionError)) throw error;
+      obstacle = error.message;
+    }
+    const delay = backOff.nextDelayMs();
+    if (performance.now() + delay > deadline) {
+      throw new PcaptsError(
+        "BROKER_UNREACHABLE",
+        `Cannot learn who leads topic "${topic}": ${obstacle}; gave up after ${retry.connectTimeoutMs / 1000} s (--connect-timeout)`,
+      );
+    }
+    await sleep(delay, undefined, signal === undefined ? {} : { signal });
+  }
+}
+
+function topicRefused(topic: string, errorCode: number): PcaptsError {
+  const { name } = kafkaErrorInfo(errorCode);
+  if (errorCode === KAFKA_ERROR_CODE.TOPIC_AUTHORIZATION_FAILED) {
+    return new PcaptsError(
+      "AUTHORIZATION_FAILED",
+      `Cannot describe topic "${topic}": ${name}; the principal lacks Describe on it`,
+    );
+  }
+  return new PcaptsError(
+    "TOPIC_UNSUITABLE",
+    `Cannot use topic "${topic}": ${name}; a name has 1 to 249 letters, digits, dots, underscores or dashes`,
+  );
+}
+
+/**
+ * Makes a topic ready to be published to: creates it when it is missing, and
+ * looks at the settings that decide what becomes of frames.
+ *
+ * @param partitions of a new topic
+ * @throws TOPIC_NOT_CREATABLE, TOPIC_UNSUITABLE, AUTHORIZATION_FAILED, BROKER_UNREACHABLE
+ */
+export async function prepareTopic(
+  transport: Transport,
+  topic: string,
+  partitions: number,
+  retry: RetryOptions,
+  logger: Logger,
+  signal?: AbortSignal,
+): Promise<PublishableTopic> {
+  let leaders = await findTopic(transport, topic, retry, signal);
+  if (leaders === undefined) {
+    await createTopic(transport, topic, partitions, logger);
+    leaders = await waitForNewTopic(transport, topic, retry, signal);
+  }
+  const settings = await transport.topicSettings(topic, SETTINGS);
+  if (settings === undefined) {
+    logger.warn(
+      `Cannot read the settings of topic "${topic}": the principal lacks DescribeConfigs on it; going on without`,
+    );
+    return { name: topic, leaders, maxMessageBytes: undefined, retentionMs: undefined };
+  }
+  const cleanup = settings.get("cleanup.policy") ?? "";
+  if (cleanup.split(",").some((policy) => policy.trim() === "compact")) {
+    throw new PcaptsError(
+      "TOPIC_UNSUITABLE",
+      `Cannot publish to topic "${topic}": its cleanup.policy is "${cleanup}", which deletes all but one of ` +
+        "the frames of a microsecond; set cleanup.policy=delete or choose another topic (-t)",
+    );
+  }
+  if (settings.get("message.timestamp.type") === "LogAppendTime") {
+    logger.info(
+      `Topic "${topic}" has message.timestamp.type=LogAppendTime: the broker replaces record timestamps; keys keep the capture time`,
+    );
+  }
+  const retentionMs = Number(settings.get("retention.ms") ?? -1);
+  return {
+    name: topic,
+    leaders,
+    maxMessageBytes: positiveOrUndefined(Number(settings.get("max.message.bytes"))),
+    retentionMs: cleanup.includes("delete") ? positiveOrUndefined(retentionMs) : undefined,
+  };
+}
+
+function positiveOrUndefined(value: number): number | undefined {
+  return value > 0 ? value : undefined;
+}
+
+async function createTopic(
+  transport: Transport,
+  topic: string,
+  partitions: number,
+  logger: Logger,
+): Promise<void> {
+  const connection = await transport.connectionToController();
+  const version = connection.versionOf("CreateTopics");
+  const replication =
+    version >= CREATE_TOPICS_WITH_DEFAULTS ? -1 : await transport.defaultReplicationFactor();
+  const { errorCode, errorMessage } = await connection.send(
+    encodeCreateTopics(version, topic, partitions, replication, 15_000),
+  );
+  if (errorCode === KAFKA_ERROR_CODE.NONE) {
+    logger.info(`Created topic "${topic}" with ${partitions} partition(s)`);
+    return;
+  }
+  if (errorCode === KAFKA_ERROR_CODE.TOPIC_ALREADY_EXISTS) return;
+  const { name } = kafkaErrorInfo(errorCode);
+  const forbidden =
+    errorCode === KAFKA_ERROR_CODE.TOPIC_AUTHORIZATION_FAILED ||
+    errorCode === KAFKA_ERROR_CODE.CLUSTER_AUTHORIZATION_FAILED;
+  throw new PcaptsError(
+    forbidden ? "AUTHORIZATION_FAILED" : "TOPIC_NOT_CREATABLE",
+    `Topic "${topic}" does not exist and cannot be created: ${name}` +
+      `${errorMessage === null ? "" : `: ${errorMessage}`}` +
+      `${forbidden ? "; the principal lacks Create" : ""}; create it by hand or choose another (-t)`,
+  );
+}
+
+async function waitForNewTopic(
+  transport: Transport,
+  topic: string,
+  retry: RetryOptions,
+  signal?: AbortSignal,
+): Promise<readonly number[]> {
+  const deadline = performance.now() + retry.connectTimeoutMs;
+  for (;;) {
+    const leaders = await findTopic(transport, topic, retry, signal);
+    if (leaders !== undefined) return leaders;
+    if (performance.now() > deadline) {
+      throw new PcaptsError(
+        "TOPIC_MISSING",
+        `Topic "${topic}" was created, but no broker knows it after ${retry.connectTimeoutMs / 1000} s (--connect-timeout)`,
+      );
+    }
+    await sleep(20, undefined, signal === undefined ? {} : { signal });
+  }
+}

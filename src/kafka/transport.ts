@@ -1,0 +1,254 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { PcaptsError } from "../errors.ts";
+import { API } from "../kafka-wire/api.ts";
+import { KAFKA_ERROR_CODE } from "../kafka-wire/error-codes.ts";
+import { encodeMetadata } from "../kafka-wire/metadata.ts";
+import type { BrokerNode } from "../kafka-wire/metadata.ts";
+import type { Logger } from "../logger.ts";
+import { BackOff } from "./back-off.ts";
+import { formatAddress } from "./broker-connection.ts";
+import type { BrokerConnection } from "./broker-connection.ts";
+import type { BrokerAddress, KafkaClientOptions } from "./client-options.ts";
+import { ConnectionError, connectionFailureReason } from "./connection-error.ts";
+import { BrokerFactory } from "./kafkajs-broker.ts";
+import type { ConnectionPurpose, KafkajsBroker } from "./kafkajs-broker.ts";
+
+/** Result of asking for a topic: who leads each partition (-1 nobody), or Kafka's error code. */
+export type TopicLookup = { readonly leaders: readonly number[] } | { readonly errorCode: number };
+
+/**
+ * The way to the brokers: which there are, who leads, open connections.
+ */
+export interface Transport {
+  /**
+   * Reaches a first broker, trying again until `connectTimeoutMs`.
+   *
+   * @throws BROKER_UNREACHABLE, BROKER_TOO_OLD; the signal's reason when it is aborted
+   */
+  connect(signal?: AbortSignal): Promise<void>;
+  /** Asks a broker anew for a topic and for the brokers. @throws ConnectionError */
+  lookUpTopic(topic: string): Promise<TopicLookup>;
+  /** The open connection to a broker, or a new one. @throws ConnectionError */
+  connectionTo(nodeId: number, purpose: ConnectionPurpose): Promise<BrokerConnection>;
+  /** The broker that creates topics, or any one. @throws ConnectionError */
+  connectionToController(): Promise<BrokerConnection>;
+  /** Settings of a topic by name; undefined when the broker does not allow to read them. @throws ConnectionError */
+  topicSettings(
+    topic: string,
+    names: readonly string[],
+  ): Promise<ReadonlyMap<string, string> | undefined>;
+  /** The broker's `default.replication.factor`, 1 when it may not be read. @throws ConnectionError */
+  defaultReplicationFactor(): Promise<number>;
+  /** Closes every connection. */
+  close(): Promise<void>;
+}
+
+/** Resource types of DescribeConfigs. */
+const TOPIC_RESOURCE = 2;
+const BROKER_RESOURCE = 4;
+
+/** A WARN says that nothing answers before the operator asks himself. */
+const SILENCE_MS = 900;
+
+/** Makes a transport; nothing is connected yet. */
+export function createTransport(options: KafkaClientOptions, logger: Logger): Transport {
+  return new ClusterTransport(options, logger);
+}
+
+class ClusterTransport implements Transport {
+  readonly #options: KafkaClientOptions;
+  readonly #logger: Logger;
+  readonly #factory: BrokerFactory;
+  readonly #nodes = new Map<number, KafkajsBroker>();
+  /** The bootstrap server that was reached, until it turns out to be a node. */
+  #seed: KafkajsBroker | undefined;
+  #nextSeed = 0;
+  #controllerId = -1;
+
+  constructor(options: KafkaClientOptions, logger: Logger) {
+    this.#options = options;
+    this.#logger = logger;
+    this.#factory = new BrokerFactory(options, logger);
+  }
+
+  async connect(signal?: AbortSignal): Promise<void> {
+    const { brokers, connectTimeoutMs, retryBackoffMs, retryBackoffMaxMs } = this.#options;
+    const deadline = performance.now() + connectTimeoutMs;
+    const backOff = new BackOff(retryBackoffMs, retryBackoffMaxMs);
+    const timeout = `${connectTimeoutMs / 1000} s`;
+    let warned = false;
+    const warn = (address: BrokerAddress, reason: string): void => {
+      if (warned) return;
+      warned = true;
+      this.#logger.warn(
+        `Cannot reach Kafka at ${formatAddress(address)}: ${reason}; trying again for ${timeout}`,
+      );
+    };
+    for (let attempt = 0; ; attempt++) {
+      const address = this.#takeSeed();
+      const silence = setTimeout(() => warn(address, "no answer yet"), SILENCE_MS);
+      const failure = await this.#reach(address, deadline - performance.now(), signal);
+      clearTimeout(silence);
+      if (failure === undefined) {
+        if (warned) this.#logger.info(`Reached Kafka at ${formatAddress(address)}`);
+        return;
+      }
+      if (failure instanceof PcaptsError) throw failure;
+      const reason = connectionFailureReason(failure);
+      warn(address, reason);
+      // Every bootstrap server is tried before the first pause.
+      const delay = (attempt + 1) % brokers.length === 0 ? backOff.nextDelayMs() : 0;
+      if (performance.now() + delay >= deadline) {
+        throw new PcaptsError(
+          "BROKER_UNREACHABLE",
+          `Cannot reach Kafka at "${brokers.map(formatAddress).join(",")}": ${reason}; ` +
+            `gave up after ${timeout} (--connect-timeout)`,
+          { cause: failure },
+        );
+      }
+      await sleep(delay, undefined, signal === undefined ? {} : { signal });
+    }
+  }
+
+  #takeSeed(): BrokerAddress {
+    const { brokers } = this.#options;
+    return brokers[this.#nextSeed++ % brokers.length]!;
+  }
+
+  /** @returns why it failed, or undefined */
+  async #reach(address: BrokerAddress, timeoutMs: number, signal?: AbortSignal): Promise<unknown> {
+    const broker = this.#factory.create(address, -1);
+    const attempt = this.#useSeed(broker).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    const finished = new AbortController();
+    const outcome = await Promise.race([
+      attempt,
+      sleep(Math.max(timeoutMs, 1), new Error("Connection timed out"), {
+        signal: signal === undefined ? finished.signal : AbortSignal.any([signal, finished.signal]),
+      }).catch((error: unknown) => error),
+    ]);
+    finished.abort();
+    if (outcome !== undefined) broker.close();
+    signal?.throwIfAborted();
+    return outcome;
+  }
+
+  async #useSeed(broker: KafkajsBroker): Promise<void> {
+    const connection = await broker.connection("requests");
+    for (const name of ["Produce", "Fetch"] as const) {
+      const offered = broker.versions[API[name].key];
+      if (offered !== undefined && offered.maxVersion >= API[name].minVersion) continue;
+      throw new PcaptsError(
+        "BROKER_TOO_OLD",
+        `Cannot use the broker at "${broker.address}": it offers ${name} versions ` +
+          `${offered === undefined ? "none" : `${offered.minVersion} to ${offered.maxVersion}`}, ` +
+          `version ${API[name].minVersion} is needed; Kafka 0.11 or newer has it`,
+      );
+    }
+    const { brokers, controllerId } = await connection.send(
+      encodeMetadata(connection.versionOf("Metadata"), []),
+    );
+    this.#seed = broker;
+    this.#learn(brokers, controllerId);
+  }
+
+  #learn(brokers: readonly BrokerNode[], controllerId: number): void {
+    this.#controllerId = controllerId;
+    for (const { nodeId, host, port } of brokers) {
+      const known = this.#nodes.get(nodeId);
+      if (known?.address === formatAddress({ host, port })) continue;
+      known?.close();
+      this.#nodes.set(nodeId, this.#adoptSeed({ host, port }, nodeId));
+    }
+    for (const [nodeId, broker] of this.#nodes) {
+      if (brokers.some((node) => node.nodeId === nodeId)) continue;
+      broker.close();
+      this.#nodes.delete(nodeId);
+    }
+  }
+
+  #adoptSeed(address: BrokerAddress, nodeId: number): KafkajsBroker {
+    const seed = this.#seed;
+    if (seed === undefined || seed.address !== formatAddress(address)) {
+      return this.#factory.create(address, nodeId);
+    }
+    this.#seed = undefined;
+    seed.nodeId = nodeId;
+    return seed;
+  }
+
+  async lookUpTopic(topic: string): Promise<TopicLookup> {
+    const connection = await this.#anyConnection();
+    const { brokers, controllerId, topics } = await connection.send(
+      encodeMetadata(connection.versionOf("Metadata"), [topic]),
+    );
+    this.#learn(brokers, controllerId);
+    const found = topics[0];
+    if (found === undefined) return { errorCode: KAFKA_ERROR_CODE.UNKNOWN_TOPIC_OR_PARTITION };
+    return found.errorCode === KAFKA_ERROR_CODE.NONE
+      ? { leaders: found.leaders }
+      : { errorCode: found.errorCode };
+  }
+
+  /** An open connection if there is one, else a new one to a node or a bootstrap server. */
+  async #anyConnection(): Promise<BrokerConnection> {
+    const known = [...this.#nodes.values()];
+    if (this.#seed !== undefined) known.push(this.#seed);
+    known.sort((a, b) => Number(b.isOpen) - Number(a.isOpen));
+    let failure: unknown = new ConnectionError("no broker is known");
+    for (const broker of known) {
+      try {
+        return await broker.connection("requests");
+      } catch (error) {
+        failure = error;
+      }
+    }
+    const address = this.#takeSeed();
+    if (known.some((broker) => broker.address === formatAddress(address))) throw failure;
+    this.#seed?.close();
+    this.#seed = this.#factory.create(address, -1);
+    return this.#seed.connection("requests");
+  }
+
+  async connectionTo(nodeId: number, purpose: ConnectionPurpose): Promise<BrokerConnection> {
+    const broker = this.#nodes.get(nodeId);
+    if (broker === undefined) throw new ConnectionError(`broker ${nodeId} is not known`);
+    return broker.connection(purpose);
+  }
+
+  async connectionToController(): Promise<BrokerConnection> {
+    const controller = this.#nodes.get(this.#controllerId);
+    return controller === undefined ? this.#anyConnection() : controller.connection("requests");
+  }
+
+  async topicSettings(
+    topic: string,
+    names: readonly string[],
+  ): Promise<ReadonlyMap<string, string> | undefined> {
+    return this.#settings(TOPIC_RESOURCE, topic, names);
+  }
+
+  async defaultReplicationFactor(): Promise<number> {
+    const name = "default.replication.factor";
+    const { nodeId } = await this.connectionToController();
+    const settings = await this.#settings(BROKER_RESOURCE, String(nodeId), [name]);
+    return Number(settings?.get(name) ?? 1);
+  }
+
+  async #settings(
+    type: number,
+    resource: string,
+    names: readonly string[],
+  ): Promise<ReadonlyMap<string, string> | undefined> {
+    const { nodeId } = await this.connectionToController();
+    const broker = this.#nodes.get(nodeId) ?? this.#seed;
+    return broker?.describe(type, resource, names);
+  }
+
+  async close(): Promise<void> {
+    for (const broker of this.#nodes.values()) broker.close();
+    this.#seed?.close();
+  }
+}
