@@ -221,11 +221,15 @@ function judge(peer: Peer, cost: Cost, count: number, what: string): Result {
 }
 
 function report(task: string, round: number, peer: Peer, result: Result): void {
-  if (result.fault !== undefined) process.exitCode = 1;
+  const run = `${task} ${round} ${peer.name}:`;
+  if (result.fault !== undefined) {
+    process.exitCode = 1;
+    print(`${run} does not count: ${result.fault}`);
+    return;
+  }
   print(
-    `${task} ${round} ${peer.name}: ${result.wallSeconds.toFixed(2)} s, ` +
-      `${Math.round(result.framesPerSecond)} frames/s, ${result.cpuSeconds.toFixed(2)} s CPU, ` +
-      `${result.peakMegabytes.toFixed(0)} MB${result.fault === undefined ? "" : ` DOES NOT COUNT: ${result.fault}`}`,
+    `${run} ${result.wallSeconds.toFixed(2)} s, ${Math.round(result.framesPerSecond)} frames/s, ` +
+      `${result.cpuSeconds.toFixed(2)} s CPU, ${result.peakMegabytes.toFixed(0)} MB`,
   );
 }
 
