@@ -1,0 +1,175 @@
+/*
+ * The capture process of the `cap` engine, started by cap-engine.ts.
+ *
+ *   argument 1   CapRequest, JSON
+ *   fd 0         its end means: stop. It ends when the parent asks, and when the parent dies
+ *   fd 2         what libpcap and Node say; the parent logs it
+ *   fd 3         messages to the parent, see cap-messages.ts
+ *
+ * `cap` calls back for every frame and empties the ring before it returns to the event loop, and it
+ * aborts its process when the interface goes down. Both are harmless here: writes block, nothing
+ * else runs, and the parent takes the end of this process for the end of the interface.
+ */
+import { readSync, writeSync } from "node:fs";
+import { FRAME_HEADER_BYTES } from "../packet/frame-chunk.ts";
+import { writePcapRecordHeader } from "../capture-file/pcap-format.ts";
+import { CaptureClock } from "./capture-clock.ts";
+import {
+  MESSAGE_FAILED,
+  MESSAGE_FRAMES,
+  MESSAGE_HEADER_BYTES,
+  MESSAGE_OPENED,
+  writeMessageHeader,
+  type CapFailure,
+  type CapOpened,
+  type CapRequest,
+} from "./cap-messages.ts";
+import { loadCap, type CapModule, type CapSession } from "./cap-module.ts";
+
+const STOP_FD = 0;
+const MESSAGE_FD = 3;
+
+/** `cap` opens devices with a snaplen of 65,535. */
+const LANDING_BYTES = 65_536;
+const MESSAGE_BYTES = 512 * 1024;
+/** How long a frame waits for company when the event loop runs. */
+const FLUSH_AFTER_MS = 2;
+/** … and when frames come so fast that it does not. */
+const FLUSH_AFTER_US = 20_000;
+
+/**
+ * `cap` puts each frame at the start; it is moved behind its record header in the message. One
+ * buffer, because copyWithin() needs no view object for each frame.
+ *
+ *   landing (65,536) | message header (12) | record header (16), frame | record header, frame | …
+ */
+const slab = Buffer.allocUnsafeSlow(LANDING_BYTES + MESSAGE_BYTES);
+const messageHeader = slab.subarray(LANDING_BYTES, LANDING_BYTES + MESSAGE_HEADER_BYTES);
+const FIRST_RECORD = LANDING_BYTES + MESSAGE_HEADER_BYTES;
+
+const clock = new CaptureClock({
+  monotonicMs: () => performance.now(),
+  wallMs: () => Date.now(),
+  originMs: performance.timeOrigin,
+});
+
+let end = FIRST_RECORD;
+let frameCount = 0;
+let firstFrameUs = 0;
+let isStopping = false;
+let session: CapSession | undefined;
+
+// A terminal's Ctrl-C and a service manager's stop go to every process; the parent decides here.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"] as const) {
+  process.on(signal, () => {});
+}
+
+main(JSON.parse(process.argv[2]!) as CapRequest);
+
+function main(request: CapRequest): void {
+  let cap: CapModule;
+  try {
+    cap = loadCap();
+  } catch (error) {
+    fail({ reason: messageOf(error), isEngineMissing: true, interfaceNames: [] });
+    return;
+  }
+  let linkType: string;
+  try {
+    session = new cap.Cap();
+    const { interfaceName, filter, bufferBytes } = request;
+    linkType = session.open(interfaceName, filter, bufferBytes, slab.subarray(0, LANDING_BYTES));
+  } catch (error) {
+    const interfaceNames = cap.Cap.deviceList().map((device) => device.name);
+    fail({ reason: messageOf(error), isEngineMissing: false, interfaceNames });
+    return;
+  }
+  sendJson(MESSAGE_OPENED, { linkType } satisfies CapOpened);
+  const { snapLengthBytes } = request;
+  session.on("packet", (length) => takeFrame(length, Math.min(length, snapLengthBytes)));
+  // Later, so that frames of this turn of the event loop are taken along.
+  const stopSoon = (): void => void setImmediate(stop);
+  process.stdin.on("end", stopSoon).on("close", stopSoon).on("error", stopSoon).resume();
+}
+
+function takeFrame(wireLength: number, capturedLength: number): void {
+  if (end + FRAME_HEADER_BYTES + capturedLength > slab.length) flushInBurst();
+  const nowUs = clock.nowUs();
+  if (frameCount === 0) {
+    firstFrameUs = nowUs;
+    setTimeout(flush, FLUSH_AFTER_MS);
+  }
+  const seconds = Math.floor(nowUs / 1_000_000);
+  const microseconds = nowUs - seconds * 1_000_000;
+  writePcapRecordHeader(slab, end, seconds, microseconds, capturedLength, wireLength);
+  slab.copyWithin(end + FRAME_HEADER_BYTES, 0, capturedLength);
+  end += FRAME_HEADER_BYTES + capturedLength;
+  frameCount++;
+  if (nowUs - firstFrameUs >= FLUSH_AFTER_US) flushInBurst();
+}
+
+/** The event loop may not turn for long: look for the parent's word here. */
+function flushInBurst(): void {
+  flush();
+  if (hasStdinEnded()) stop();
+}
+
+function flush(): void {
+  if (frameCount === 0) return;
+  writeMessageHeader(messageHeader, MESSAGE_FRAMES, end - FIRST_RECORD, frameCount);
+  writeAll(slab, LANDING_BYTES, end);
+  end = FIRST_RECORD;
+  frameCount = 0;
+}
+
+function stop(): void {
+  if (isStopping) return;
+  isStopping = true;
+  session?.close();
+  setImmediate(() => {
+    flush();
+    process.exit(0);
+  });
+}
+
+function fail(failure: CapFailure): void {
+  sendJson(MESSAGE_FAILED, failure);
+  process.exit(1);
+}
+
+function sendJson(kind: number, value: CapOpened | CapFailure): void {
+  const payload = Buffer.from(JSON.stringify(value));
+  const message = Buffer.alloc(MESSAGE_HEADER_BYTES + payload.length);
+  writeMessageHeader(message, kind, payload.length, 0);
+  payload.copy(message, MESSAGE_HEADER_BYTES);
+  writeAll(message, 0, message.length);
+}
+
+/** Blocks until the parent has room, which is how back-pressure reaches the kernel's ring. */
+function writeAll(bytes: Buffer, from: number, to: number): void {
+  let at = from;
+  while (at < to) {
+    try {
+      at += writeSync(MESSAGE_FD, bytes, at, to - at);
+    } catch (error) {
+      if (codeOf(error) !== "EAGAIN") process.exit(0); // EPIPE: nobody is left to tell
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
+}
+
+function hasStdinEnded(): boolean {
+  try {
+    return readSync(STOP_FD, Buffer.alloc(1)) === 0;
+  } catch (error) {
+    return codeOf(error) !== "EAGAIN";
+  }
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

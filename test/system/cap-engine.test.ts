@@ -1,0 +1,333 @@
+import assert from "node:assert/strict";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { openCapSource, type CapSourceOptions } from "../../src/capture/cap-engine.ts";
+import type { FrameSource } from "../../src/capture/frame-source.ts";
+import { silentLogger } from "../../src/logger.ts";
+import { buildCapture, buildUdpFrame, framesOf, type ReadFrame } from "../fixtures/generate.ts";
+import { createVethPair, type VethPair } from "./veth-pair.ts";
+
+const run = promisify(execFile);
+const engineUrl = new URL("../../src/capture/cap-engine.js", import.meta.url).href;
+const LIMIT = { timeout: 30_000 };
+
+let veth: VethPair;
+before(async () => {
+  veth = await createVethPair();
+});
+after(() => veth.remove());
+
+function optionsFor(interfaceName: string): CapSourceOptions {
+  return { interfaceName, snapLengthBytes: 262_144, sensor: "probe", filter: "" };
+}
+
+function open(options: Partial<CapSourceOptions> = {}): Promise<FrameSource> {
+  return openCapSource({ ...optionsFor(veth.name), ...options }, silentLogger);
+}
+
+/** Reads until `wanted` frames came or the source ended, then stops it. */
+async function collect(source: FrameSource, wanted: number): Promise<ReadFrame[]> {
+  const frames: ReadFrame[] = [];
+  for await (const chunk of source.chunks()) {
+    const read = framesOf(chunk);
+    assert.equal(read.length, chunk.frameCount);
+    frames.push(...read);
+    if (frames.length >= wanted) break;
+  }
+  await source.stop();
+  return frames;
+}
+
+function microseconds({ seconds, nanoseconds }: ReadFrame): number {
+  return seconds * 1_000_000 + nanoseconds / 1000;
+}
+
+/** Process id of the capture process that `parent` started last. */
+async function captureProcessOf(parent: number): Promise<number> {
+  const children = await readFile(`/proc/${parent}/task/${parent}/children`, "ascii");
+  let found: number | undefined;
+  for (const pid of children.split(" ").filter(Boolean)) {
+    const commandLine = await readFile(`/proc/${pid}/cmdline`, "ascii").catch(() => "");
+    if (commandLine.includes("cap-child")) found = Number(pid);
+  }
+  assert.ok(found !== undefined, `no capture process among ${children}`);
+  return found;
+}
+
+async function hasEnded(pid: number): Promise<boolean> {
+  for (let waits = 0; waits < 100; waits++) {
+    // A zombie that its new parent has not reaped yet has ended as well.
+    const state = await readFile(`/proc/${pid}/stat`, "ascii").catch(() => ") X");
+    if (/\) [ZX]/.test(state)) return true;
+    await sleep(50);
+  }
+  return false;
+}
+
+test(
+  "frames of every length arrive in order with their bytes, and times never go back",
+  LIMIT,
+  async () => {
+    const sent = [14, 15, 42, 60, 1514, 9014, 65_014].flatMap((length) =>
+      Array.from({ length: 20 }, (_, n) => {
+        const frame = Buffer.alloc(length, n);
+        buildUdpFrame(n, 60).copy(frame);
+        return { bytes: frame };
+      }),
+    );
+    const source = await open();
+    assert.equal(source.kind, "live");
+    assert.deepEqual(source.interfaces, [
+      { sensor: "probe", name: veth.name, linkType: 1, snapLengthBytes: 65_535 },
+    ]);
+    const startUs = Date.now() * 1000;
+    const [received] = await Promise.all([
+      collect(source, sent.length),
+      veth.send(buildCapture({ frames: sent }), ["--pps=2000"]),
+    ]);
+    const endUs = (Date.now() + 1) * 1000;
+
+    assert.equal(received.length, sent.length);
+    let lastUs = startUs;
+    for (const [n, frame] of received.entries()) {
+      assert.ok(frame.bytes.equals(sent[n]!.bytes), `frame ${n}`);
+      assert.equal(frame.wireLength, frame.bytes.length);
+      assert.ok(microseconds(frame) >= lastUs, `time of frame ${n} goes back`);
+      lastUs = microseconds(frame);
+    }
+    assert.ok(lastUs <= endUs, "the last time is not in the future");
+    assert.ok(lastUs > microseconds(received[0]!), "times differ");
+    assert.deepEqual(source.counters(), {
+      received: undefined,
+      droppedByKernel: undefined,
+      droppedByInterface: undefined,
+    });
+  },
+);
+
+test("a single frame arrives within half a second", LIMIT, async () => {
+  const source = await open();
+  const chunks = source.chunks()[Symbol.asyncIterator]();
+  const waiting = chunks.next();
+  await veth.send(buildCapture({ frames: [{ bytes: buildUdpFrame(1, 60) }] }));
+  const first = await Promise.race([waiting, sleep(500)]);
+  assert.equal(first?.value?.frameCount, 1);
+  await source.stop();
+  assert.equal((await chunks.next()).done, true);
+});
+
+test("a snaplen cuts frames and keeps their wire length", LIMIT, async () => {
+  const source = await open({ snapLengthBytes: 50 });
+  assert.equal(source.interfaces[0]!.snapLengthBytes, 50);
+  const bytes = buildUdpFrame(7, 1000);
+  const [received] = await Promise.all([
+    collect(source, 1),
+    veth.send(buildCapture({ frames: [{ bytes }] })),
+  ]);
+  assert.deepEqual(received[0]!.bytes, bytes.subarray(0, 50));
+  assert.equal(received[0]!.wireLength, 1000);
+});
+
+test(
+  "a filter lets through what it says, and one that does not compile is refused",
+  LIMIT,
+  async () => {
+    const source = await open({ filter: "udp src port 1026" });
+    const frames = [0, 1, 2, 3].map((n) => ({ bytes: buildUdpFrame(n, 60) }));
+    const [received] = await Promise.all([collect(source, 1), veth.send(buildCapture({ frames }))]);
+    assert.deepEqual(
+      received.map((frame) => frame.bytes),
+      [frames[2]!.bytes],
+    );
+    await assert.rejects(open({ filter: "tcp port port" }), {
+      code: "FILTER_INVALID",
+      message: /^Cannot compile filter "tcp port port": .*syntax error/,
+    });
+  },
+);
+
+test(
+  "stop() in the middle of a flood hands over what was captured and ends in order",
+  LIMIT,
+  async () => {
+    const frames = Array.from({ length: 1000 }, (_, n) => ({ bytes: buildUdpFrame(n, 200) }));
+    const sending = veth.send(buildCapture({ frames }), ["--topspeed", "--loop=300"]);
+    const source = await open();
+    const child = await captureProcessOf(process.pid);
+    let received = 0;
+    let stopping: Promise<void> | undefined;
+    for await (const chunk of source.chunks()) {
+      received += framesOf(chunk).length;
+      if (received > 2000) stopping ??= source.stop();
+    }
+    assert.ok(stopping !== undefined && received > 2000, `${received} frames`);
+    await stopping;
+    await source.stop();
+    assert.ok(await hasEnded(child));
+    await sending;
+  },
+);
+
+test(
+  "stop() resolves although nobody reads, and what was captured can be read after it",
+  LIMIT,
+  async () => {
+    const frames = Array.from({ length: 5000 }, (_, n) => ({ bytes: buildUdpFrame(n, 1000) }));
+    const source = await open();
+    await veth.send(buildCapture({ frames }));
+    await source.stop();
+    const received = await collect(source, Infinity);
+    assert.ok(received.length > 0, "the pipe held some");
+    for (const [n, frame] of received.entries()) {
+      assert.ok(frame.bytes.equals(frames[n]!.bytes), `frame ${n}`);
+    }
+  },
+);
+
+test("signals to the capture process alone do not end it", LIMIT, async () => {
+  const source = await open();
+  const child = await captureProcessOf(process.pid);
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"] as const) {
+    process.kill(child, signal);
+  }
+  const frames = [1, 2, 3].map((n) => ({ bytes: buildUdpFrame(n, 60) }));
+  const [received] = await Promise.all([
+    collect(source, 3),
+    veth.send(buildCapture({ frames }), ["--pps=100"]),
+  ]);
+  assert.equal(received.length, 3);
+});
+
+test("a capture process that is killed is CAPTURE_FAILED", LIMIT, async () => {
+  const source = await open();
+  const child = await captureProcessOf(process.pid);
+  process.kill(child, "SIGKILL");
+  await assert.rejects(collect(source, 1), {
+    code: "CAPTURE_FAILED",
+    message: `Cannot capture on interface "${veth.name}": its capture process ended (SIGKILL)`,
+  });
+});
+
+test("the capture process ends when its parent is killed", LIMIT, async () => {
+  const script = `
+    import { openCapSource } from ${JSON.stringify(engineUrl)};
+    const silent = { debug() {}, info() {}, warn() {}, error() {}, isDebugEnabled: () => false };
+    await openCapSource(${JSON.stringify(optionsFor(veth.name))}, silent);
+    console.log("open");`;
+  const parent = spawn(process.execPath, ["--input-type=module", "-e", script], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  await once(parent.stdout, "data");
+  const child = await captureProcessOf(parent.pid!);
+  parent.kill("SIGKILL");
+  assert.ok(await hasEnded(child));
+});
+
+for (const [how, takeAway] of [
+  ["is deleted", (pair: VethPair) => pair.remove()],
+  ["goes down", (pair: VethPair) => pair.down()],
+] as const) {
+  test(
+    `when the interface ${how}, its frames come first and then INTERFACE_GONE`,
+    LIMIT,
+    async () => {
+      const pair = await createVethPair();
+      try {
+        const said: string[] = [];
+        const logger = { ...silentLogger, debug: (line: string) => said.push(line) };
+        const source = await openCapSource(optionsFor(pair.name), logger);
+        const frames = Array.from({ length: 500 }, (_, n) => ({ bytes: buildUdpFrame(n, 200) }));
+        await pair.send(buildCapture({ frames }), ["--pps=5000"]);
+        await takeAway(pair);
+
+        const received: ReadFrame[] = [];
+        const reading = (async () => {
+          for await (const chunk of source.chunks()) received.push(...framesOf(chunk));
+        })();
+        await assert.rejects(reading, {
+          code: "INTERFACE_GONE",
+          message: `Cannot capture on interface "${pair.name}" any longer: it went down or was removed`,
+        });
+        assert.equal(received.length, 500);
+        await source.stop();
+        // What the process said while aborting is for DEBUG only.
+        assert.ok(
+          said.some((line) => /^cap: .*assert/i.test(line)),
+          said.join("\n"),
+        );
+      } finally {
+        await pair.remove();
+      }
+    },
+  );
+}
+
+test("an interface that does not exist is refused with those that do", LIMIT, async () => {
+  await assert.rejects(open({ interfaceName: "eth99" }), (error: Error & { code?: string }) => {
+    assert.equal(error.code, "INTERFACE_NOT_FOUND");
+    assert.match(
+      error.message,
+      /^Cannot open interface "eth99": no such device; there are .*\blo\b/,
+    );
+    assert.match(error.message, /\(pcapts -D lists them\)$/);
+    return true;
+  });
+});
+
+test("an interface that is down is refused with the command that helps", LIMIT, async () => {
+  const pair = await createVethPair();
+  try {
+    await pair.down();
+    await assert.rejects(open({ interfaceName: pair.name }), {
+      code: "CAPTURE_FAILED",
+      message:
+        `Cannot open interface "${pair.name}": it is down ` + `(ip link set dev ${pair.name} up)`,
+    });
+  } finally {
+    await pair.remove();
+  }
+});
+
+test("without CAP_NET_RAW the message names it and how to grant it", LIMIT, async () => {
+  const script = `
+    import { openCapSource } from ${JSON.stringify(engineUrl)};
+    const silent = { debug() {}, info() {}, warn() {}, error() {}, isDebugEnabled: () => false };
+    await openCapSource(${JSON.stringify(optionsFor(veth.name))}, silent).catch((error) => {
+      console.log(JSON.stringify({ code: error.code, message: error.message }));
+    });`;
+  const { stdout, stderr } = await run("setpriv", [
+    ...["--bounding-set=-net_raw,-net_admin", "--inh-caps=-all"],
+    ...[process.execPath, "--input-type=module", "-e", script],
+  ]);
+  const { code, message } = JSON.parse(stdout) as { code: string; message: string };
+  assert.equal(code, "INTERFACE_PERMISSION");
+  assert.match(message, /needs the capability CAP_NET_RAW/);
+  assert.match(message, /sudo.*AmbientCapabilities=CAP_NET_RAW.*setpriv.*Do not setcap/);
+  assert.equal(stderr, "");
+});
+
+test("the loopback interface and any give their own link types", LIMIT, async () => {
+  for (const [interfaceName, linkType] of [
+    ["lo", 1],
+    ["any", 113],
+  ] as const) {
+    const source = await open({ interfaceName, sensor: hostname() });
+    assert.equal(source.interfaces[0]!.linkType, linkType);
+    assert.equal(source.interfaces[0]!.sensor, hostname());
+    await source.stop();
+  }
+});
+
+test("what cannot be honoured is said", LIMIT, async () => {
+  const warnings: string[] = [];
+  const logger = { ...silentLogger, warn: (line: string) => warnings.push(line) };
+  const source = await openCapSource({ ...optionsFor(veth.name), promiscuous: false }, logger);
+  await source.stop();
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0]!, /--no-promiscuous-mode/);
+});
