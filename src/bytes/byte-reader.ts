@@ -38,9 +38,7 @@ export class ByteReader {
   skip(count: number): number {
     const start = this.offset;
     if (count < 0 || count > this.end - start) {
-      throw new ByteRangeError(
-        `${count} bytes wanted at ${start}, ${this.end - start} are left`,
-      );
+      throw new ByteRangeError(`${count} bytes wanted at ${start}, ${this.end - start} are left`);
     }
     this.offset = start + count;
     return start;

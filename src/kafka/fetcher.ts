@@ -138,7 +138,7 @@ export class Fetcher {
       if (this.#stopped) return undefined;
       const response = this.#ready.shift();
       if (response !== undefined) return response;
-      if (this.#positions.size === 0) return undefined;
+      if (this.#positions.size === 0 && this.#active.size === 0) return undefined;
       await this.#nextChange();
     }
   }
@@ -330,7 +330,7 @@ export class Fetcher {
 /** Offset behind the last whole batch, undefined when there is none. */
 function nextOffsetOf(bytes: Buffer, start: number, end: number): bigint | undefined {
   let next: bigint | undefined;
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     let header;
     try {
       header = readRecordBatchHeader(bytes, at, end, false);

@@ -87,7 +87,7 @@ export class FrameDecoder {
     this.#offsets = [];
     let nextOffset = from;
     const aborted = new AbortedProducers(fetched, this.#options.readCommitted);
-    for (let start = recordsStart; start < recordsEnd; ) {
+    for (let start = recordsStart; start < recordsEnd;) {
       const header = readRecordBatchHeader(bytes, start, recordsEnd, true);
       if (header === undefined) break;
       start = header.recordsEnd;
@@ -181,9 +181,11 @@ export class FrameDecoder {
     const frameEnd = frameStart + valueLength;
     let target = this.#target;
     if (target === bytes && frameStart <= valueStart) {
-      if (frameStart !== valueStart) bytes.copyWithin(frameStart, valueStart, valueStart + valueLength);
+      if (frameStart !== valueStart)
+        bytes.copyWithin(frameStart, valueStart, valueStart + valueLength);
     } else {
-      if (target === bytes || frameEnd > target.length) return this.#spill(bytes, valueStart, valueLength, seconds, fraction, wireLength);
+      if (target === bytes || frameEnd > target.length)
+        return this.#spill(bytes, valueStart, valueLength, seconds, fraction, wireLength);
       bytes.copy(target, frameStart, valueStart, valueStart + valueLength);
     }
     const at = this.#out;

@@ -95,7 +95,6 @@ export class FrameHeaderEncoder {
   }
 }
 
-
 function encodeHeader(key: string, value: string): Buffer {
   const keyBytes = Buffer.from(key);
   const valueBytes = Buffer.from(value);

@@ -82,9 +82,7 @@ export class KafkajsBroker {
   }
 
   /** Versions of each request that the broker knows, by API key; empty before the first connection. */
-  get versions(): Readonly<
-    Record<number, { minVersion: number; maxVersion: number } | undefined>
-  > {
+  get versions(): Readonly<Record<number, { minVersion: number; maxVersion: number } | undefined>> {
     return this.#broker.versions ?? {};
   }
 

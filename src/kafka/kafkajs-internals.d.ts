@@ -70,10 +70,9 @@ declare module "kafkajs/src/loggers/index.js" {
   export const LEVELS: { NOTHING: 0; ERROR: 1; WARN: 2; INFO: 4; DEBUG: 5 };
   export function createLogger(options: {
     level: number;
-    logCreator: (level: number) => (entry: {
-      namespace: string;
-      log: { message: string; [key: string]: unknown };
-    }) => void;
+    logCreator: (
+      level: number,
+    ) => (entry: { namespace: string; log: { message: string; [key: string]: unknown } }) => void;
   }): unknown;
 }
 

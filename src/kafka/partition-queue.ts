@@ -248,11 +248,7 @@ export class PartitionQueue {
   }
 
   #copyRecords(batch: Batch, sealed: Buffer, keep: (index: number) => boolean): Batch {
-    const copy = newBatch(
-      this.#memory.lendBeyondLimit(sealed.length),
-      sealed.length,
-      batch.bornMs,
-    );
+    const copy = newBatch(this.#memory.lendBeyondLimit(sealed.length), sealed.length, batch.bornMs);
     const header = readRecordBatchHeader(sealed, 0, sealed.length, false)!;
     const { recordsStart, recordsEnd, recordCount, baseTimestampMs } = header;
     const records = new RecordCursor(sealed, recordsStart, recordsEnd, recordCount);

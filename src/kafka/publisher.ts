@@ -5,12 +5,13 @@ import type { ProducePartitionResponse } from "../kafka-wire/produce.ts";
 import { NO_PRODUCER_ID, sizeOfSingleRecordBatch } from "../kafka-wire/record-batch-writer.ts";
 import type { RecordBatchWriter } from "../kafka-wire/record-batch-writer.ts";
 import type { Logger } from "../logger.ts";
-import { FRAME_HEADER_BYTES } from "../packet/frame-chunk.ts";
+import { FRAME_HEADER_BYTES, readHeaderWord } from "../packet/frame-chunk.ts";
 import type { FrameChunk } from "../packet/frame-chunk.ts";
 import { BackOff } from "./back-off.ts";
 import { BatchMemory } from "./batch-memory.ts";
 import type { BrokerConnection } from "./broker-connection.ts";
 import type { KafkaClientOptions, PublisherOptions } from "./client-options.ts";
+import type { Delivery } from "./delivery.ts";
 import { FrameHeaderEncoder } from "./frame-headers.ts";
 import type { FrameHeaderOptions } from "./frame-headers.ts";
 import { LeaderSender } from "./leader-sender.ts";
@@ -36,16 +37,6 @@ export interface PublisherCounters {
   unknown: number;
 }
 
-/** A batch that the broker has, for those who print deliveries. */
-export interface Delivery {
-  readonly partition: number;
-  /** -1 when the broker had the batch already and no longer knows where. */
-  readonly baseOffset: bigint;
-  readonly recordCount: number;
-  /** The encoded batch; valid during the call only. */
-  readonly batch: Buffer;
-}
-
 /** What a {@link Publisher} works with. */
 export interface PublisherSetup {
   readonly transport: Transport;
@@ -57,6 +48,9 @@ export interface PublisherSetup {
   /** Timestamp of a record: its capture time, or the time of publishing. */
   readonly recordTimestamp: "publish" | "capture";
   readonly logger: Logger;
+  /** Aborted when the run is to stop: nothing waits for longer than `flushTimeoutMs` from then on. */
+  readonly stopSignal: AbortSignal;
+  readonly flushTimeoutMs: number;
   readonly onDelivery?: (delivery: Delivery) => void;
   /** Wall clock in milliseconds, for publish times. */
   readonly wallClock?: () => number;
@@ -82,6 +76,8 @@ export class Publisher {
   readonly #expiryTimer: NodeJS.Timeout;
   #lingerTimer: NodeJS.Timeout | undefined;
   #retryTimer: NodeJS.Timeout | undefined;
+  #stopTimer: NodeJS.Timeout | undefined;
+  #deadlineMs = Infinity;
   #flushing = false;
   #failure: unknown;
   #wakers: (() => void)[] = [];
@@ -113,6 +109,8 @@ export class Publisher {
     this.#useLeaders(topic.leaders);
     this.#expiryTimer = setInterval(() => this.#expire(), EXPIRY_CHECK_MS);
     this.#expiryTimer.unref();
+    if (setup.stopSignal.aborted) this.#beginToStop();
+    else setup.stopSignal.addEventListener("abort", () => this.#beginToStop(), { once: true });
   }
 
   /**
@@ -141,19 +139,20 @@ export class Publisher {
   }
 
   /**
-   * Takes all frames of a chunk; resolves when they are in batches, which is
-   * at once unless the memory is full. `chunk.bytes` is free afterwards.
+   * Takes the frames of a chunk; resolves when they are in batches, which is at
+   * once unless the memory is full. `chunk.bytes` is free afterwards.
    *
+   * @returns frames taken: fewer than the chunk has only if a stop ran out of time
    * @throws PcaptsError when publishing cannot go on
    */
-  async publish(chunk: FrameChunk): Promise<void> {
+  async publish(chunk: FrameChunk): Promise<number> {
     this.#headers.useInterfaces(chunk.interfaces);
     const position = { offset: 0, frame: 0 };
     for (;;) {
       this.#throwFailure();
       this.#append(chunk, position);
       this.#pumpAll();
-      if (position.offset >= chunk.bytes.length) return;
+      if (position.offset >= chunk.bytes.length || this.#isOutOfTime()) return position.frame;
       await this.#nextChange();
     }
   }
@@ -172,10 +171,10 @@ export class Publisher {
     let { offset, frame } = position;
     const end = bytes.length;
     while (offset < end) {
-      const seconds = readUInt32(bytes, offset, bigEndian);
-      const fraction = readUInt32(bytes, offset + 4, bigEndian);
-      const capturedLength = readUInt32(bytes, offset + 8, bigEndian);
-      const wireLength = readUInt32(bytes, offset + 12, bigEndian);
+      const seconds = readHeaderWord(bytes, offset, bigEndian);
+      const fraction = readHeaderWord(bytes, offset + 4, bigEndian);
+      const capturedLength = readHeaderWord(bytes, offset + 8, bigEndian);
+      const wireLength = readHeaderWord(bytes, offset + 12, bigEndian);
       const start = offset + FRAME_HEADER_BYTES;
       const frameEnd = start + capturedLength;
       const micros = nanosecond ? Math.floor(fraction / 1000) : fraction;
@@ -210,7 +209,7 @@ export class Publisher {
             start,
             capturedLength,
             seconds,
-          micros,
+            micros,
             timestampMs,
             headers.bytes,
             headerBytes,
@@ -488,33 +487,43 @@ export class Publisher {
   }
 
   /**
-   * Sends everything and waits for the answers.
+   * Sends everything and waits for the answers, as long as `message.timeout.ms` lets frames wait;
+   * after a stop as long as `flushTimeoutMs`.
    *
-   * @param timeoutMs give up after this time
    * @returns false when frames are still held
    */
-  async flush(timeoutMs: number): Promise<boolean> {
+  async flush(): Promise<boolean> {
     this.#flushing = true;
-    const deadline = performance.now() + timeoutMs;
-    const timer = setInterval(() => this.#wake(), 50);
-    try {
-      for (;;) {
-        this.#throwFailure();
-        if (this.#queues.every((queue) => queue.isEmpty)) return true;
-        if (performance.now() >= deadline) return false;
-        this.#pumpAll();
-        await this.#nextChange();
-      }
-    } finally {
-      clearInterval(timer);
-      this.#flushing = false;
+    for (;;) {
+      this.#throwFailure();
+      if (this.#queues.every((queue) => queue.isEmpty)) return true;
+      if (this.#isOutOfTime()) return false;
+      this.#pumpAll();
+      await this.#nextChange();
     }
+  }
+
+  #isOutOfTime(): boolean {
+    return performance.now() >= this.#deadlineMs;
+  }
+
+  #beginToStop(): void {
+    const { flushTimeoutMs } = this.#setup;
+    this.#deadlineMs = performance.now() + flushTimeoutMs;
+    this.#stopTimer = setTimeout(() => this.#wake(), flushTimeoutMs + 1);
+  }
+
+  /** Gives up what is held: frames that were sent without an answer count as unknown. */
+  abandon(): void {
+    this.counters.unknown += this.countHeld().unanswered;
+    this.close();
   }
 
   /** Stops timers; what is held is given up. */
   close(): void {
     this.#failure ??= new Error("the publisher is closed");
     clearInterval(this.#expiryTimer);
+    clearTimeout(this.#stopTimer);
     clearTimeout(this.#lingerTimer);
     clearTimeout(this.#retryTimer);
     this.#wake();
@@ -540,16 +549,6 @@ export class Publisher {
   }
 }
 
-function readUInt32(bytes: Buffer, at: number, bigEndian: boolean): number {
-  const a = bytes[at]!;
-  const b = bytes[at + 1]!;
-  const c = bytes[at + 2]!;
-  const d = bytes[at + 3]!;
-  return bigEndian
-    ? a * 0x100_0000 + ((b << 16) | (c << 8) | d)
-    : d * 0x100_0000 + ((c << 16) | (b << 8) | a);
-}
-
 async function requestIdentity(setup: PublisherSetup): Promise<ProducerIdentity> {
   const { transport, options, client, logger } = setup;
   const none = { producerId: NO_PRODUCER_ID, epoch: -1, nextSequence: -1 };
@@ -568,10 +567,12 @@ async function requestIdentity(setup: PublisherSetup): Promise<ProducerIdentity>
       await new Promise((resolve) => setTimeout(resolve, backOff.nextDelayMs()));
       continue;
     }
-    const refusal =
-      `Kafka refuses a producer id (${name}): the principal lacks IdempotentWrite on the cluster`;
+    const refusal = `Kafka refuses a producer id (${name}): the principal lacks IdempotentWrite on the cluster`;
     if (options.idempotence === true) {
-      throw new PcaptsError("AUTHORIZATION_FAILED", `${refusal}, and enable.idempotence=true was asked for`);
+      throw new PcaptsError(
+        "AUTHORIZATION_FAILED",
+        `${refusal}, and enable.idempotence=true was asked for`,
+      );
     }
     logger.warn(
       `${refusal}; publishing goes on without idempotence, one batch in flight, ` +

@@ -1,13 +1,205 @@
 import type { FrameSource } from "../capture/frame-source.ts";
+import { PcaptsError } from "../errors.ts";
+import { Publisher } from "../kafka/publisher.ts";
+import type { Delivery } from "../kafka/delivery.ts";
+import { prepareTopic } from "../kafka/topic.ts";
+import type { PublishableTopic } from "../kafka/topic.ts";
+import { createTransport } from "../kafka/transport.ts";
+import type { Transport } from "../kafka/transport.ts";
 import type { Logger } from "../logger.ts";
+import { cutFrames, takeFrames } from "../packet/chunk-stages.ts";
+import { readHeaderWord } from "../packet/frame-chunk.ts";
+import type { FrameChunk } from "../packet/frame-chunk.ts";
+import { DeliveryPrinter, printReceived } from "./print-packets.ts";
 import type { ProduceOptions, ProduceSummary, Run } from "./pipeline-options.ts";
 
-/** Publishes every frame of a source to a topic. */
+/**
+ * Publishes every frame of a source to a topic.
+ *
+ * ```ts
+ * const run = producePackets(await openFileSource("in.pcap"), options, logger);
+ * console.log((await run.done).acknowledged);
+ * ```
+ *
+ * `done` resolves when the source has ended or `stop()` was called and everything is flushed. A
+ * source that fails (a file that is cut, an interface that is gone) has its frames flushed first,
+ * then `done` rejects with the source's error; `summary()` tells what was delivered.
+ *
+ * @param source opened already, so that a wrong one is refused before Kafka is contacted
+ */
 export function producePackets(
   source: FrameSource,
   options: ProduceOptions,
   logger: Logger,
 ): Run<ProduceSummary> {
-  void [source, options, logger];
-  throw new Error("under construction");
+  return new ProduceRun(source, options, logger);
+}
+
+class ProduceRun implements Run<ProduceSummary> {
+  readonly done: Promise<ProduceSummary>;
+  readonly #source: FrameSource;
+  readonly #options: ProduceOptions;
+  readonly #logger: Logger;
+  readonly #stopping = new AbortController();
+  #publisher: Publisher | undefined;
+  #publishFailure: unknown;
+  #captured = 0;
+  #droppedHere = 0;
+
+  constructor(source: FrameSource, options: ProduceOptions, logger: Logger) {
+    this.#source = source;
+    this.#options = options;
+    this.#logger = logger;
+    this.done = this.#run();
+  }
+
+  stop(): void {
+    if (this.#stopping.signal.aborted) return;
+    this.#logger.info("Clean shutdown process started");
+    this.#stopping.abort();
+    void this.#source.stop();
+  }
+
+  summary(): ProduceSummary {
+    const { received, droppedByKernel, droppedByInterface } = this.#source.counters();
+    const { acknowledged, failed, unknown } = this.#publisher?.counters ?? NO_COUNTERS;
+    const captured = this.#captured;
+    const known = received === undefined || droppedByKernel === undefined;
+    return {
+      received,
+      droppedByKernel,
+      droppedByInterface,
+      leftInRing: known ? undefined : received - droppedByKernel - captured,
+      captured,
+      acknowledged,
+      failed,
+      unknown,
+      droppedHere: this.#droppedHere,
+      queued: captured - acknowledged - failed - unknown - this.#droppedHere,
+    };
+  }
+
+  async #run(): Promise<ProduceSummary> {
+    const { kafka } = this.#options;
+    const transport = createTransport(kafka, this.#logger);
+    try {
+      await this.#publishAll(transport);
+    } catch (error) {
+      if (!isAbort(error, this.#stopping.signal)) throw error;
+    } finally {
+      this.#publisher?.close();
+      await this.#source.stop();
+      await transport.close();
+    }
+    return this.summary();
+  }
+
+  async #publishAll(transport: Transport): Promise<void> {
+    const { kafka, topic, newTopicPartitions } = this.#options;
+    const { signal } = this.#stopping;
+    const brokers = kafka.brokers.map(({ host, port }) => `${host}:${port}`).join(",");
+    this.#logger.info(
+      `Connecting to Kafka; ${JSON.stringify({ "bootstrap.servers": brokers, "client.id": kafka.clientId })}`,
+    );
+    await transport.connect(signal);
+    const target = await prepareTopic(
+      transport,
+      topic,
+      newTopicPartitions,
+      kafka,
+      this.#logger,
+      signal,
+    );
+    const publisher = await this.#openPublisher(transport, target);
+    this.#publisher = publisher;
+    this.#logger.info("Starting packet capture");
+    let sourceFailure: unknown;
+    try {
+      await this.#publishChunks(publisher, target);
+    } catch (error) {
+      // The source's own failures: what it gave before is flushed all the same.
+      if (!(error instanceof PcaptsError) || error === this.#publishFailure) throw error;
+      sourceFailure = error;
+    }
+    await this.#flush(publisher);
+    if (sourceFailure !== undefined) throw sourceFailure;
+  }
+
+  async #openPublisher(transport: Transport, topic: PublishableTopic): Promise<Publisher> {
+    const { publisher, kafka, partitioner, headers, recordTimestamp, prettyPrint } = this.#options;
+    const printer =
+      prettyPrint === undefined ? undefined : new DeliveryPrinter(prettyPrint, topic.name);
+    return Publisher.open({
+      transport,
+      topic,
+      options: publisher,
+      client: kafka,
+      partitioner,
+      headers: { all: headers === "all", nameInterface: this.#source.interfaces.length > 1 },
+      recordTimestamp: this.#source.kind === "live" ? "capture" : recordTimestamp,
+      logger: this.#logger,
+      stopSignal: this.#stopping.signal,
+      flushTimeoutMs: this.#options.flushTimeoutMs,
+      ...(printer && { onDelivery: (delivery: Delivery) => printer.print(delivery) }),
+    });
+  }
+
+  async #publishChunks(publisher: Publisher, topic: PublishableTopic): Promise<void> {
+    const { maxPackets, snapLengthBytes, prettyPrint } = this.#options;
+    for await (const taken of this.#source.chunks()) {
+      let chunk: FrameChunk = taken;
+      if (chunk.frameCount === 0) continue;
+      if (this.#captured === 0) this.#refuseIfDeletedAtOnce(chunk, topic);
+      if (maxPackets > 0) chunk = takeFrames(chunk, maxPackets - this.#captured);
+      if (snapLengthBytes !== undefined && this.#source.kind === "file") {
+        chunk = cutFrames(chunk, snapLengthBytes);
+      }
+      if (prettyPrint !== undefined) printReceived(prettyPrint, chunk, this.#captured);
+      this.#captured += chunk.frameCount;
+      await this.#publish(publisher, chunk);
+      if (maxPackets > 0 && this.#captured >= maxPackets) break;
+    }
+  }
+
+  async #publish(publisher: Publisher, chunk: FrameChunk): Promise<void> {
+    try {
+      const left = chunk.frameCount - (await publisher.publish(chunk));
+      // A stop ran out of time. What was read from a file is still in the file.
+      if (this.#source.kind === "live") this.#droppedHere += left;
+      else this.#captured -= left;
+    } catch (error) {
+      this.#publishFailure = error;
+      throw error;
+    }
+  }
+
+  /** Frames whose record timestamp is older than the topic keeps would be gone before they are read. */
+  #refuseIfDeletedAtOnce(chunk: FrameChunk, { name, retentionMs }: PublishableTopic): void {
+    const { recordTimestamp } = this.#options;
+    if (this.#source.kind === "live" || recordTimestamp !== "capture") return;
+    if (retentionMs === undefined) return;
+    const capturedMs = readHeaderWord(chunk.bytes, 0, chunk.bigEndian) * 1000;
+    if (Date.now() - capturedMs <= retentionMs) return;
+    throw (this.#publishFailure = new PcaptsError(
+      "TOPIC_UNSUITABLE",
+      `Cannot publish "${this.#source.name}" to topic "${name}" under capture times: its first frame is of ` +
+        `${new Date(capturedMs).toISOString()}, and the topic's retention.ms (${retentionMs}) would delete it; ` +
+        "leave out --record-timestamp capture, or raise retention.ms",
+    ));
+  }
+
+  async #flush(publisher: Publisher): Promise<void> {
+    const { unsent, unanswered } = publisher.countHeld();
+    this.#logger.info(`Waiting for '${unsent + unanswered}' message(s) to flush`);
+    if (!(await publisher.flush())) publisher.abandon();
+    this.#logger.info(
+      `'${this.#captured}' packet(s) in, '${publisher.counters.acknowledged}' packet(s) out`,
+    );
+  }
+}
+
+const NO_COUNTERS = { acknowledged: 0, failed: 0, unknown: 0 };
+
+function isAbort(error: unknown, signal: AbortSignal): boolean {
+  return signal.aborted && error instanceof Error && error.name === "AbortError";
 }

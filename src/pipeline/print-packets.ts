@@ -1,0 +1,89 @@
+import type { FetchedChunk } from "../kafka/frame-decoder.ts";
+import { forEachDelivered } from "../kafka/delivery.ts";
+import type { Delivery } from "../kafka/delivery.ts";
+import { forEachFrame } from "../packet/frame-chunk.ts";
+import type { FrameChunk } from "../packet/frame-chunk.ts";
+import { formatConsumed, formatDelivered, formatReceived } from "./packet-text.ts";
+import type { PrettyPrint } from "./pipeline-options.ts";
+
+/**
+ * Prints every Nth frame that a producer takes.
+ *
+ * @param before frames counted before this chunk
+ */
+export function printReceived(pretty: PrettyPrint, chunk: FrameChunk, before: number): void {
+  if (!reachesMultiple(before, chunk.frameCount, pretty.every)) return;
+  forEachFrame(chunk, (start, length, _wire, _seconds, _fraction, index) => {
+    const count = before + index + 1;
+    if (count % pretty.every !== 0) return;
+    pretty.print(formatReceived(pretty.format, count, chunk.bytes.subarray(start, start + length)));
+  });
+}
+
+/**
+ * Prints every Nth frame that a consumer reads.
+ *
+ * @param chunk with offsets
+ * @param before frames counted before this chunk
+ */
+export function printConsumed(
+  pretty: PrettyPrint,
+  topic: string,
+  chunk: FetchedChunk,
+  before: number,
+): void {
+  if (!reachesMultiple(before, chunk.frameCount, pretty.every)) return;
+  forEachFrame(chunk, (start, length, _wire, seconds, fraction, index) => {
+    const count = before + index + 1;
+    if (count % pretty.every !== 0) return;
+    const placed = {
+      count,
+      seconds,
+      microseconds: chunk.nanosecond ? Math.floor(fraction / 1000) : fraction,
+      topic,
+      partition: chunk.partition,
+      offset: chunk.offsets![index]!,
+      lengthBytes: length,
+    };
+    pretty.print(
+      formatConsumed(pretty.format, placed, chunk.bytes.subarray(start, start + length)),
+    );
+  });
+}
+
+/** Prints every Nth frame that Kafka acknowledges, read back from its batch. */
+export class DeliveryPrinter {
+  readonly #pretty: PrettyPrint;
+  readonly #topic: string;
+  #delivered = 0;
+
+  constructor(pretty: PrettyPrint, topic: string) {
+    this.#pretty = pretty;
+    this.#topic = topic;
+  }
+
+  print(delivery: Delivery): void {
+    const before = this.#delivered;
+    this.#delivered += delivery.recordCount;
+    const { every, format, print } = this.#pretty;
+    if (!reachesMultiple(before, delivery.recordCount, every)) return;
+    forEachDelivered(delivery, (index, offset, captureMicros, lengthBytes) => {
+      const count = before + index + 1;
+      if (count % every !== 0) return;
+      const placed = {
+        count,
+        seconds: Math.floor(captureMicros / 1_000_000),
+        microseconds: captureMicros % 1_000_000,
+        topic: this.#topic,
+        partition: delivery.partition,
+        offset,
+        lengthBytes,
+      };
+      print(formatDelivered(format, placed));
+    });
+  }
+}
+
+function reachesMultiple(before: number, added: number, every: number): boolean {
+  return Math.floor((before + added) / every) > Math.floor(before / every);
+}
