@@ -17,7 +17,7 @@ process.on("SIGUSR1", () => {
 });
 
 const debuggerWanted = [...process.execArgv, process.env["NODE_OPTIONS"] ?? ""].some((flags) =>
-  flags.includes("--inspect"),
+  /--inspect(-brk|-wait)?(=|\s|$)/.test(flags),
 );
 
 if (!debuggerWanted) {

@@ -63,7 +63,7 @@ async function openText(color: boolean): Promise<DestinationStream> {
     translateTime: "SYS:yyyy-mm-dd HH:MM:ss.l",
     customPrettifiers: {
       // pino-pretty would put the time in brackets.
-      time: (time) => String(time).replace(/^\[|\]$/g, ""),
+      time: (time) => (typeof time === "string" ? time.replace(/^\[|\]$/g, "") : ""),
     },
   });
   const raw = pino.destination({ dest: STDERR, sync: true });

@@ -25,16 +25,21 @@ export async function main(): Promise<void> {
 
 /** `--help` and `--version` win over all else on the line, right or wrong, as under argparse. */
 async function answerQuestion(argv: readonly string[]): Promise<string | undefined> {
-  const end = argv.indexOf("--");
-  const flags = end === -1 ? argv : argv.slice(0, end);
+  const flags = withoutWords(argv);
   const help = flags.findIndex((token) => /^(-h|--help|--help=all)$/.test(token));
   if (help !== -1) return formatHelp(flags[help] === "--help=all" || flags[help + 1] === "all");
   if (flags.includes("--version")) return formatVersions();
 
   const normal = normaliseArgv(argv);
-  if (normal.includes("--help")) return formatHelp(normal.at(-1) === "all");
-  if (normal.includes("--version")) return formatVersions();
+  if (withoutWords(normal).includes("--help")) return formatHelp(normal.at(-1) === "all");
+  if (withoutWords(normal).includes("--version")) return formatVersions();
   return undefined;
+}
+
+/** What stands before `--`. */
+function withoutWords(argv: readonly string[]): readonly string[] {
+  const end = argv.indexOf("--");
+  return end === -1 ? argv : argv.slice(0, end);
 }
 
 async function formatHelp(all: boolean): Promise<string> {

@@ -1,6 +1,6 @@
+import { hostname } from "node:os";
 import type { FrameSource } from "../capture/frame-source.ts";
 import type { CommandLine } from "../config/option-rules.ts";
-import { PcaptsError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { MAX_FRAME_BYTES } from "../packet/frame-chunk.ts";
 
@@ -8,15 +8,35 @@ import { MAX_FRAME_BYTES } from "../packet/frame-chunk.ts";
  * Opens what a producer reads: `-r` or `-i`.
  *
  * @param line the command line
+ * @param logger told what an interface cannot do as asked
  * @throws PcaptsError what keeps the file or the interface from being read
  */
-export async function openSource({ values }: CommandLine, logger: Logger): Promise<FrameSource> {
-  void logger;
+export async function openSource(line: CommandLine, logger: Logger): Promise<FrameSource> {
+  const { values, given } = line;
   if (values.read !== undefined) {
     const { openFileSource } = await import("../capture/file-source.ts");
     return openFileSource(values.read, { stdin: process.stdin });
   }
-  throw new PcaptsError("ENGINE_UNAVAILABLE", "Cannot open an interface");
+  const [{ findInterface }, { CAP_ENGINE_LIMITS, openCapSource }] = await Promise.all([
+    import("../capture/interfaces.ts"),
+    import("../capture/cap-engine.ts"),
+  ]);
+  const { name } = await findInterface(values.interface ?? "");
+  if (!given.has("engine")) logger.info(CAP_ENGINE_LIMITS);
+  if (values["immediate-mode"]) {
+    logger.debug("--immediate-mode: engine cap switches it on by itself where libpcap lets it");
+  }
+  return openCapSource(
+    {
+      interfaceName: name,
+      snapLengthBytes: snapLengthOf(values.snaplen),
+      bufferBytes: values["buffer-size"] * 1024,
+      sensor: values.sensor ?? hostname(),
+      filter: "",
+      promiscuous: !values["no-promiscuous-mode"],
+    },
+    logger,
+  );
 }
 
 /**

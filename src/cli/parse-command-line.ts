@@ -69,7 +69,16 @@ function readFlags(normal: readonly string[]): RawFlags {
       array: row.repeat === "all",
     });
   }
-  return parser.parseSync([...normal]);
+  const end = normal.indexOf("--");
+  const flags = end === -1 ? normal : normal.slice(0, end);
+  return parser.parseSync([...flags.map(quoteValue), ...normal.slice(flags.length)]);
+}
+
+/** yargs takes one pair of quotes off a value, as a shell does; this gives it one to take. */
+function quoteValue(token: string): string {
+  const equals = token.indexOf("=");
+  if (equals === -1) return token;
+  return `${token.slice(0, equals)}="${token.slice(equals + 1)}"`;
 }
 
 function readValue(row: OptionRow, raw: unknown): unknown {

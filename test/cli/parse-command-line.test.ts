@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { parseCommandLine } from "../../src/cli/parse-command-line.ts";
+import { PcaptsError } from "../../src/errors.ts";
+
+const words = (line: string): string[] => line.split(" ").filter((word) => word !== "");
+
+/** Command lines that are refused, and the message. */
+const REFUSED: readonly (readonly [string, RegExp])[] = [
+  ["-t pcap", /One of -p, --producer and -c, --consumer is needed/],
+  ["-p -i eth0 -s 262145", /-s, --snaplen expects .*, not "262145"/],
+  ["-c -pp x", /-pp, --pretty-print expects a whole number/],
+  ["-p -r x --partitions 0", /--partitions expects a whole number from 1 to 100000/],
+  ["-c --connect-timeout never", /--connect-timeout expects a number of seconds/],
+  ["-c -ll loud", /-ll, --log-level expects DEBUG, INFO, WARN or ERROR, not "loud"/],
+  ["-c --log-format xml", /--log-format expects text or json/],
+  ["-c -t a/b", /-t, --kafka-topic expects a topic name/],
+  ["-c --kafka x", /Flag "--kafka" is ambiguous: it could be --kafka-broker, --kafka-topic/],
+  ["-pi eth0", /short flags are not grouped/],
+  ["-c -t", /-t, --kafka-topic expects NAME, but nothing follows it/],
+  ["-p -i eth0 -i eth1", /Several -i, --interface are not there yet/],
+  ["-p -i eth0 --engine libpcap", /--engine "libpcap" is not there yet/],
+  ["-p -i eth0 --linktype 12", /--linktype of a producer is not there yet/],
+  ["-p -i eth0 --topspeed", /--topspeed goes with -r, --read FILE/],
+  ["-p -i eth0 --capture-self", /--capture-self is not there yet/],
+  ["-p -i eth0 -Z nobody", /-Z, --relinquish-privileges is not there yet/],
+  ["-p -i eth0 --time-stamp-precision nano", /--time-stamp-precision is not there yet/],
+  ["-p -i eth0 -f tcp", /-f, --filter is not there yet/],
+  ["-p -i eth0 -f tcp port 80", /The filter is given twice/],
+  ["-p -r x --multiplier 2", /--multiplier is not there yet/],
+  ["-p -r x --pps 2", /--pps is not there yet/],
+  ["-p -r x --mbps 2", /--mbps is not there yet/],
+  ["-p -r x --loop 2", /--loop is not there yet/],
+  ["-c --from 2026-01-01", /--from is not there yet/],
+  ["-c --to 2026-01-01", /--to is not there yet/],
+  ["-c -F snoop", /-F, --file-type expects pcap or nsecpcap, not "snoop"/],
+  ["-c -pp 1 --pretty-print-format summary", /--pretty-print-format "summary" is not there yet/],
+  ["-c -pp 1 -w out.pcap", /-pp, --pretty-print prints text instead of pcap/],
+  ["-p -r x --json", /--json goes with -D, --list-interfaces/],
+];
+
+test("parseCommandLine() refuses wrong use with a usage error that names the flag", () => {
+  for (const [line, message] of REFUSED) {
+    assert.throws(
+      () => parseCommandLine(words(line)),
+      (error) => {
+        assert.ok(error instanceof PcaptsError && error.code === "USAGE", line);
+        assert.match(error.message, message);
+        return true;
+      },
+      line,
+    );
+  }
+});
+
+test("parseCommandLine() gives every flag its default", () => {
+  const { values, given } = parseCommandLine(words("-c"));
+  assert.deepEqual([...given], ["consumer"]);
+  assert.equal(values["kafka-broker"], "localhost:9092");
+  assert.equal(values["kafka-topic"], "pcap");
+  assert.equal(values["kafka-offset"], "end");
+  assert.equal(values["max-packets"], 0);
+  assert.equal(values["log-level"], "INFO");
+  assert.equal(values["snaplen"], 262_144);
+  assert.equal(values["write"], "-");
+  assert.equal(values["file-type"], "pcap");
+  assert.equal(values["interface"], undefined);
+  assert.deepEqual(values["kafka-property"], []);
+});
+
+test("parseCommandLine() hands values on as they were written, whatever they look like", () => {
+  const { values } = parseCommandLine([
+    "-p",
+    "-i",
+    "007",
+    "--sensor='a.b'",
+    '-Xclient.id="x=y"',
+    "-X",
+    "linger.ms=1e3",
+    "-t",
+    "1.50",
+  ]);
+  assert.equal(values["interface"], "007");
+  assert.equal(values["sensor"], "'a.b'");
+  assert.deepEqual(values["kafka-property"], ['client.id="x=y"', "linger.ms=1e3"]);
+  assert.equal(values["kafka-topic"], "1.50");
+});
+
+test("parseCommandLine() keeps every value of a text flag", () => {
+  fc.assert(
+    fc.property(
+      fc.string({ minLength: 1 }),
+      fc.array(fc.string({ minLength: 1 })),
+      (text, many) => {
+        const { values } = parseCommandLine([
+          "-c",
+          `--sensor=${text}`,
+          ...many.map((each) => `--kafka-property=${each}`),
+        ]);
+        assert.equal(values["sensor"], text);
+        assert.deepEqual(values["kafka-property"], many);
+      },
+    ),
+  );
+});
+
+test("parseCommandLine() takes the names of levels in any case, and Python's too", () => {
+  for (const [text, level] of [
+    ["debug", "DEBUG"],
+    ["Info", "INFO"],
+    ["WARNING", "WARN"],
+    ["critical", "ERROR"],
+  ]) {
+    assert.equal(parseCommandLine(["-c", "-ll", text ?? ""]).values["log-level"], level);
+  }
+});
+
+test("parseCommandLine() accepts the flags of the other mode", () => {
+  const { given } = parseCommandLine(words("-p -r x -o begin -e -w out.pcap"));
+  assert.ok(given.has("kafka-offset") && given.has("exit-at-end") && given.has("write"));
+  assert.ok(parseCommandLine(words("-c -i eth0 -s 65535")).given.has("snaplen"));
+});
+
+test("parseCommandLine() takes the command lines of Pycapa's README", () => {
+  const producer = parseCommandLine(
+    words("--producer --interface eth0 --kafka-broker localhost:9092 --kafka-topic pcap -pp 5"),
+  );
+  assert.equal(producer.values["pretty-print"], 5);
+  const consumer = parseCommandLine(
+    words("--consumer -k localhost:9092 -t pcap --kafka-offset begin --max-packets 10 -ll DEBUG"),
+  );
+  assert.equal(consumer.values["max-packets"], 10);
+});

@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { formatConsumeSummary, formatProduceSummary } from "../../src/cli/summary-text.ts";
+
+const ledger = {
+  received: 110,
+  droppedByKernel: 7,
+  droppedByInterface: 0,
+  leftInRing: 3,
+  captured: 100,
+  acknowledged: 90,
+  failed: 4,
+  unknown: 3,
+  droppedHere: 2,
+  queued: 1,
+};
+
+test("formatProduceSummary() is a ledger that adds up", () => {
+  const text = formatProduceSummary(ledger);
+  assert.equal(
+    text,
+    "received 110 = dropped by the kernel 7 + captured 100 + left in the ring 3; " +
+      "captured 100 = acknowledged 90 + failed 4 + unknown 3 + dropped here 2 + queued 1",
+  );
+});
+
+test("formatProduceSummary() says unknown for what an engine cannot tell", () => {
+  const text = formatProduceSummary({
+    ...ledger,
+    received: undefined,
+    droppedByKernel: undefined,
+    leftInRing: undefined,
+    droppedByInterface: 5,
+  });
+  assert.match(
+    text,
+    /^received unknown = dropped by the kernel unknown \+ captured 100 \+ left in the ring unknown;/,
+  );
+  assert.match(text, /; the interface dropped 5 before that$/);
+});
+
+test("formatConsumeSummary() counts what was written and what was left out", () => {
+  assert.equal(
+    formatConsumeSummary({ received: 10, written: 7, foreign: 2, otherLinkType: 1 }),
+    "read 10 record(s): written 7 frame(s), not frames 2, of another link type 1",
+  );
+});

@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { test } from "node:test";
+import { runPcapts } from "./pcapts-process.ts";
+
+/**
+ * Command line, and what standard error must say. All of them exit 2 and print nothing else.
+ * Those that differ only in the flag are in parse-command-line.test.ts, without a process each.
+ */
+const WRONG: readonly (readonly [string, RegExp])[] = [
+  ["", /One of -p, --producer and -c, --consumer is needed/],
+  ["-p -c -i eth0", /-p, --producer and -c, --consumer exclude each other/],
+  ["-p", /A producer needs a source: -i, --interface X .* or -r, --read FILE/],
+  ["-p -i eth0 -r x.pcap", /-i, --interface and -r, --read exclude each other/],
+  ["-p -i eth0 -s -1", /-s, --snaplen expects a whole number of bytes from 0 to 262144, not "-1"/],
+  ["-c -m 1.5", /-m, --max-packets expects a whole number, 0 or more, not "1.5"/],
+  ["-c -k :9092", /-k, --kafka-broker expects .* in ":9092" the host is missing/],
+  ["-c -o yesterday", /-o, --kafka-offset expects begin, end, a time/],
+  ["-c -o stored", /-o stored needs a consumer group, and groups are not there yet/],
+  ["-c -X group.id=g", /-X group\.id: consumer groups are not there yet/],
+  ["-c -X linger.ms", /-X expects KEY=VALUE, not "linger\.ms"/],
+  [
+    "-p -r x -X linger.mz=5",
+    /-X linger\.mz is not a property that is known; did you mean linger\.ms\?/,
+  ],
+  ["-p -r x -X linger.ms=soon", /-X linger\.ms expects a number of ms from 0 to 900000/],
+  ["-p -r x -X compression.codec=zstd", /-X compression\.codec "zstd" is not there yet/],
+  ["-p -r x -X acks=1 -X enable.idempotence=true", /acks=1 contradicts enable\.idempotence=true/],
+  ["-c -X security.protocol=SASL_SSL", /-X security\.protocol "SASL_SSL" is not there yet/],
+  ["-c 10", /-c is --consumer and takes no number: .* say -m 10/],
+  ["-c --kafka-boker x", /Flag "--kafka-boker" is not known; did you mean --kafka-broker\?/],
+  ["-p -i eth0 tcp port 80", /Words after the flags are a filter, and filters are not there yet/],
+  ["-c -F pcapng", /-F, --file-type "pcapng" is not there yet/],
+];
+
+test("wrong use exits 2 and says on standard error what was expected", async (t) => {
+  for (const [line, message] of WRONG) {
+    await t.test(`pcapts ${line}`, async () => {
+      const ended = await runPcapts(...line.split(" ").filter((word) => word !== ""));
+      assert.equal(ended.status, 2);
+      assert.equal(ended.stdout, "");
+      assert.match(ended.stderr, /^usage: pcapts .*\npcapts: error: .*\npcapts --help .*\n$/);
+      assert.match(ended.stderr, message);
+    });
+  }
+});
+
+test("a secret is printed neither when it is refused nor when it is misspelt", async () => {
+  for (const text of ["sasl.password=hush", "sasl.pasword=hush", "sasl.password:hush"]) {
+    const ended = await runPcapts("-c", "-ll", "DEBUG", "-X", text);
+    assert.equal(ended.status, 2);
+    assert.ok(!ended.stderr.includes("hush"), ended.stderr);
+  }
+});
+
+test("a property file that cannot be read exits 1, a wrong line in it exits 2", async () => {
+  const missing = await runPcapts("-c", "--config", "/nonexistent/lab.conf");
+  assert.equal(missing.status, 1);
+  assert.match(
+    missing.stderr,
+    /Cannot read the property file "\/nonexistent\/lab\.conf": no such file or directory/,
+  );
+  const directory = await mkdtemp(path.join(tmpdir(), "pcapts-"));
+  try {
+    const file = path.join(directory, "lab.conf");
+    await writeFile(file, "# the lab\nlinger.ms=soon\n");
+    const wrong = await runPcapts("-p", "-r", "x", "--config", file);
+    assert.equal(wrong.status, 2);
+    assert.match(wrong.stderr, /lab\.conf line 2 linger\.ms expects a number of ms/);
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+});
