@@ -260,7 +260,7 @@ class AbortedProducers {
 
   constructor({ abortedTransactions }: FetchedPartition, readCommitted: boolean) {
     this.#pending = readCommitted
-      ? [...abortedTransactions].sort((a, b) => (a.firstOffset < b.firstOffset ? -1 : 1))
+      ? abortedTransactions.toSorted((a, b) => (a.firstOffset < b.firstOffset ? -1 : 1))
       : [];
   }
 

@@ -169,7 +169,7 @@ async function createTopic(
   throw new PcaptsError(
     forbidden ? "AUTHORIZATION_FAILED" : "TOPIC_NOT_CREATABLE",
     `Topic "${topic}" does not exist and cannot be created: ${name}` +
-      `${errorMessage === null ? "" : `: ${errorMessage}`}` +
+      (errorMessage === null ? "" : `: ${errorMessage}`) +
       `${forbidden ? "; the principal lacks Create" : ""}; create it by hand or choose another (-t)`,
   );
 }

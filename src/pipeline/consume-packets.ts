@@ -11,7 +11,7 @@ import type { Transport } from "../kafka/transport.ts";
 import type { Logger } from "../logger.ts";
 import { keepLinkType, takeFrames } from "../packet/chunk-stages.ts";
 import { formatLinkType } from "../packet/link-types.ts";
-import { findLastLinkType } from "./last-link-type.ts";
+import { findLastLinkType } from "../kafka/last-link-type.ts";
 import { formatEndOfPartition } from "./packet-text.ts";
 import type { ConsumeOptions, ConsumeSummary, Run } from "./pipeline-options.ts";
 import { printConsumed } from "./print-packets.ts";
@@ -118,7 +118,7 @@ class ConsumeRun implements Run<ConsumeSummary> {
   }
 
   async #streamOut(transport: Transport): Promise<void> {
-    const { kafka, topic, exitAtEnd } = this.#options;
+    const { kafka, exitAtEnd } = this.#options;
     const { signal } = this.#stopping;
     this.#logger.debug(
       `Connecting to Kafka; ${JSON.stringify({

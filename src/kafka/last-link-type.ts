@@ -1,6 +1,6 @@
-import type { FetcherOptions } from "../kafka/client-options.ts";
-import { FrameDecoder } from "../kafka/frame-decoder.ts";
-import type { Transport } from "../kafka/transport.ts";
+import type { FetcherOptions } from "./client-options.ts";
+import { FrameDecoder } from "./frame-decoder.ts";
+import type { Transport } from "./transport.ts";
 import { encodeFetch } from "../kafka-wire/fetch.ts";
 
 /** Where to look. */
@@ -23,7 +23,7 @@ export async function findLastLinkType(
   { topic, leaders, begin, end, fetcher }: LastFrameQuery,
 ): Promise<number | undefined> {
   const readCommitted = fetcher.isolation === "read_committed";
-  for (const [partition, behindLast] of [...end].sort(([a], [b]) => a - b)) {
+  for (const [partition, behindLast] of [...end].toSorted(([a], [b]) => a - b)) {
     if (behindLast <= (begin.get(partition) ?? 0n)) continue;
     const offset = behindLast - 1n;
     const connection = await transport.connectionTo(leaders[partition]!, "requests");
