@@ -34,8 +34,9 @@ test("encodePcap() gives byte for byte what the format says", () => {
 
 test("the file header is in the stream before any frame", () => {
   const stream = new PassThrough();
-  new PcapWriter(stream);
-  const header = "d4c3b2a1020004000000000000000000" + "0000040001000000";
+  const writer = new PcapWriter(stream);
+  assert.equal(writer.nanosecond, false);
+  const header = "d4c3b2a10200040000000000000000000000040001000000";
   assert.equal((stream.read() as Buffer).toString("hex"), header);
 });
 
@@ -144,8 +145,18 @@ test("capinfos and tshark read both precisions as written", async () => {
     const type = nanosecond ? "nsecpcap" : "pcap";
     assert.deepEqual(summary.trim().split("\t").slice(1), [type, "ether", "200", "219900"]);
     const { stdout } = await run("tshark", [
-      ...["-r", path, "-T", "fields", "-e", "frame.time_epoch", "-e", "frame.len"],
-      ...["-e", "frame.cap_len", "-e", "udp.srcport"],
+      "-r",
+      path,
+      "-T",
+      "fields",
+      "-e",
+      "frame.time_epoch",
+      "-e",
+      "frame.len",
+      "-e",
+      "frame.cap_len",
+      "-e",
+      "udp.srcport",
     ]);
     const fraction = nanosecond ? "123456789" : "123456000";
     assert.deepEqual(

@@ -227,7 +227,7 @@ test("random bytes of any link type give a number and never throw, and nothing o
 for (const partitions of [4, 64]) {
   test(`neighbouring conversations spread evenly over ${partitions} partitions`, () => {
     for (const version of [4, 6] as const) {
-      const counts = new Array<number>(partitions).fill(0);
+      const counts = Array.from({ length: partitions }, () => 0);
       const flows = 64_000;
       for (let n = 0; n < flows; n++) {
         const source = Buffer.alloc(16, 10);

@@ -61,8 +61,21 @@ export async function createVethPair(): Promise<VethPair> {
   try {
     await run("ip", ["netns", "add", namespace]);
     await run("ip", [
-      ...["link", "add", "name", name, "mtu", "65000", "type", "veth"],
-      ...["peer", "name", peer, "mtu", "65000", "netns", namespace],
+      "link",
+      "add",
+      "name",
+      name,
+      "mtu",
+      "65000",
+      "type",
+      "veth",
+      "peer",
+      "name",
+      peer,
+      "mtu",
+      "65000",
+      "netns",
+      namespace,
     ]);
     const disableIpv6 = (end: string): string =>
       `echo 1 > /proc/sys/net/ipv6/conf/${end}/disable_ipv6`;
