@@ -65,9 +65,9 @@ export async function consumeCommand(line: CommandLine, context: CommandContext)
     context.logger,
   );
   stop = () => run.stop();
-  const status = await runToEnd(run, CONSUME_REPORT, context);
+  const status = await runToEnd(run, { ...CONSUME_REPORT, isAbandoned: () => closed }, context);
   await output.close();
-  return closed ? 0 : status;
+  return status;
 }
 
 const CONSUME_REPORT: RunReport<ConsumeSummary> = {

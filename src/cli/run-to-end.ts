@@ -10,6 +10,8 @@ export interface RunReport<Summary> {
   readonly format: (summary: Summary) => string;
   /** Exit status of a run that ended in order; says what was wrong, if anything. */
   readonly judge: (summary: Summary) => number;
+  /** True when nobody wants to know any more; the exit status then is 0. */
+  readonly isAbandoned?: () => boolean;
 }
 
 /**
@@ -31,10 +33,11 @@ export async function runToEnd<Summary>(
   let status: number;
   try {
     const summary = await run.done;
+    if (report.isAbandoned?.() === true) return 0;
     logger.info(report.format(summary));
     status = report.judge(summary);
   } catch (error) {
-    if (isClosedOutput(error)) return 0;
+    if (isClosedOutput(error) || report.isAbandoned?.() === true) return 0;
     logger.error(formatError(error, logger.isDebugEnabled()));
     logger.info(report.format(run.summary()));
     status = exitStatusOf(error);
