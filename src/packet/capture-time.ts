@@ -20,7 +20,9 @@ const MAX_SAFE_HIGH_WORD = 0x1f_ffff;
  */
 export function encodeKey(microseconds: Long): Buffer {
   if (microseconds.isNegative()) {
-    throw new RangeError(`Cannot encode capture time ${microseconds} us: it is before 1970`);
+    throw new RangeError(
+      `Cannot encode capture time ${microseconds.toString()} us: it is before 1970`,
+    );
   }
   const key = Buffer.allocUnsafe(CAPTURE_KEY_BYTES);
   key.writeUInt32BE(microseconds.getHighBitsUnsigned(), 0);

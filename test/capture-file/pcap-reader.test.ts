@@ -195,7 +195,7 @@ test("damaged files give whole frames or a PcaptsError, never anything else", as
         const file = buildCapture({ frames }).subarray(0, Math.max(1, length));
         for (const [at, value] of damages) file[at % file.length] = value;
         const { error } = await readAll(file, 50);
-        if (error !== undefined) assert.ok(error instanceof PcaptsError, String(error));
+        assert.ok(error === undefined || error instanceof PcaptsError);
       },
     ),
     { numRuns: 300 },

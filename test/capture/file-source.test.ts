@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { createWriteStream } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
@@ -107,11 +107,11 @@ test("stop() ends a wait for standard input without an error", { timeout: 10_000
 test("stop() ends a wait for a silent pipe without an error", { timeout: 10_000 }, async () => {
   const pipe = join(directory, "silent");
   execFileSync("mkfifo", [pipe]);
-  const writer = createWriteStream(pipe);
-  writer.write(capture.subarray(0, 24));
+  const writer = await open(pipe, "r+");
+  await writer.write(capture.subarray(0, 24));
   const source = await openFileSource(pipe);
   const waiting = count(source);
   await source.stop();
   assert.equal(await waiting, 0);
-  writer.destroy();
+  await writer.close();
 });
