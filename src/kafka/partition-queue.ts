@@ -19,6 +19,10 @@ export interface Batch {
   baseSequence: number;
   /** It was sent at least once, so the broker may have it. */
   wasSent: boolean;
+  /** It came back and is sent again. */
+  isRetry: boolean;
+  /** The broker has it. It keeps its place in flight until all before it are answered. */
+  isAcknowledged: boolean;
   /** The broker refused it for good; what to do before anything behind it is sent. */
   refusal: Refusal | undefined;
 }
@@ -55,9 +59,12 @@ export interface QueueLosses {
  * ```
  *
  * When a batch comes back, nothing more is sent until all that was in flight
- * is answered; then the returned ones go to the front in their order and keep
- * their sequence numbers, so that the broker drops what it already has. A
- * batch that was refused for good is rewritten without the refused records;
+ * is answered; then the returned ones go to the front in their order, keep
+ * their sequence numbers, and are sent again before anything new is. So the
+ * broker drops what it already has: it recognises the last five batches, and
+ * never more than five are between the oldest unanswered and the newest sent.
+ *
+ * A batch that was refused for good is rewritten without the refused records;
  * those behind it cannot be in the log (their sequence did not follow), so the
  * epoch is raised and sequences begin at 0 again (KIP-360). A batch whose time
  * is up is dropped without that: should the gap matter, the broker says so
@@ -109,7 +116,7 @@ export class PartitionQueue {
   countFrames(): { unsent: number; unanswered: number } {
     let unsent = 0;
     let unanswered = 0;
-    const held = [...this.#waiting, ...this.#inFlight];
+    const held = [...this.#waiting, ...this.#inFlight.filter((batch) => !batch.isAcknowledged)];
     if (this.open !== undefined) held.push(this.open);
     for (const { wasSent, writer } of held) {
       if (wasSent) unanswered += writer.recordCount;
@@ -141,8 +148,10 @@ export class PartitionQueue {
   isReady(nowMs: number, openBefore: number): boolean {
     if (this.#returned.size > 0 || this.#inFlight.length >= this.#maxInFlight) return false;
     if (nowMs < this.retryAtMs || this.needsProducerId) return false;
-    const first = this.#waiting[0];
-    if (first === undefined) return this.open !== undefined && this.open.bornMs <= openBefore;
+    const first = this.#waiting[0] ?? this.open;
+    if (first === undefined) return false;
+    if (!first.wasSent && this.#inFlight.some((batch) => batch.isRetry)) return false;
+    if (first === this.open) return first.bornMs <= openBefore;
     return first.refusal === undefined || this.#inFlight.length === 0;
   }
 
@@ -180,8 +189,10 @@ export class PartitionQueue {
 
   /** The broker has the batch: its memory is free. */
   acknowledged(batch: Batch): void {
-    this.#inFlight.splice(this.#inFlight.indexOf(batch), 1);
+    batch.isAcknowledged = true;
+    batch.isRetry = false;
     this.#memory.giveBack(batch.writer.buffer);
+    while (this.#inFlight[0]?.isAcknowledged === true) this.#inFlight.shift();
     this.#settle();
   }
 
@@ -214,8 +225,11 @@ export class PartitionQueue {
   }
 
   #settle(): void {
-    if (this.#returned.size === 0 || this.#returned.size < this.#inFlight.length) return;
-    this.#waiting.unshift(...this.#inFlight);
+    if (this.#returned.size === 0) return;
+    const unacknowledged = this.#inFlight.filter((batch) => !batch.isAcknowledged);
+    if (this.#returned.size < unacknowledged.length) return;
+    for (const batch of unacknowledged) batch.isRetry = true;
+    this.#waiting.unshift(...unacknowledged);
     this.#inFlight = [];
     this.#returned.clear();
   }
@@ -287,6 +301,8 @@ export class PartitionQueue {
     for (const batch of this.#waiting) {
       batch.sealed = undefined;
       batch.baseSequence = -1;
+      batch.wasSent = false;
+      batch.isRetry = false;
     }
   }
 
@@ -316,6 +332,8 @@ function newBatch(buffer: Buffer, limitBytes: number, bornMs: number): Batch {
     sealed: undefined,
     baseSequence: -1,
     wasSent: false,
+    isRetry: false,
+    isAcknowledged: false,
     refusal: undefined,
   };
 }
