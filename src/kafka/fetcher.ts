@@ -96,6 +96,8 @@ export class Fetcher {
       for (const fetched of response.answer.partitions) {
         const chunk = this.#decode(response, fetched);
         if (chunk !== undefined && chunk.frameCount > 0) yield chunk;
+        if (chunk?.failure !== undefined)
+          throw this.#unreadable(fetched.partition, chunk.nextOffset, chunk.failure);
         if (this.#stopped) return;
       }
       this.#waitingOf.set(response.nodeId, this.#waitingOf.get(response.nodeId)! - 1);
@@ -122,14 +124,18 @@ export class Fetcher {
       );
     } catch (error) {
       if (error instanceof RecordBatchError || error instanceof RangeError) {
-        throw new PcaptsError(
-          "RECORD_BATCH_INVALID",
-          `Cannot read topic "${this.#setup.topic}", partition ${partition}, from offset ${from}: ${error.message}`,
-          { cause: error },
-        );
+        throw this.#unreadable(partition, from, error);
       }
       throw error;
     }
+  }
+
+  #unreadable(partition: number, offset: bigint, cause: Error): PcaptsError {
+    return new PcaptsError(
+      "RECORD_BATCH_INVALID",
+      `Cannot read topic "${this.#setup.topic}", partition ${partition}, from offset ${offset}: ${cause.message}`,
+      { cause },
+    );
   }
 
   async #nextResponse(): Promise<Response | undefined> {

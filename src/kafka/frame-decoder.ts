@@ -23,6 +23,8 @@ export interface FetchedChunk extends FrameChunk {
   readonly nextOffset: bigint;
   /** Offset of each frame, when they were asked for. */
   readonly offsets?: readonly bigint[];
+  /** Why nothing behind these frames can be read. */
+  readonly failure?: RecordBatchError;
 }
 
 /** What a decoder does with records. */
@@ -76,7 +78,8 @@ export class FrameDecoder {
    * @param fetched one partition of it
    * @param from offset that was asked for: records before it in the same batch are left out
    * @param until records from this offset on are left out
-   * @throws RecordBatchError when a batch is damaged or cannot be read
+   * @throws RecordBatchError when a batch is damaged or cannot be read and no frame came before it;
+   *   else the chunk ends there and carries the failure
    */
   decode(bytes: Buffer, fetched: FetchedPartition, from: bigint, until?: bigint): FetchedChunk {
     const { partition, recordsStart, recordsEnd } = fetched;
@@ -86,25 +89,25 @@ export class FrameDecoder {
     this.#interfaceOf = undefined;
     this.#offsets = [];
     let nextOffset = from;
+    let failure: RecordBatchError | undefined;
     const aborted = new AbortedProducers(fetched, this.#options.readCommitted);
-    for (let start = recordsStart; start < recordsEnd;) {
-      const header = readRecordBatchHeader(bytes, start, recordsEnd, true);
-      if (header === undefined) break;
-      start = header.recordsEnd;
-      const lastOffset = header.baseOffset + BigInt(header.lastOffsetDelta);
-      if (lastOffset < from) continue;
-      if (until !== undefined && header.baseOffset >= until) break;
-      if (!aborted.skips(bytes, header)) {
-        if (header.compression !== "none") {
-          throw new RecordBatchError(
-            `the batch at offset ${header.baseOffset} is compressed with ${header.compression}, ` +
-              "which is not there yet",
-          );
+    try {
+      for (let start = recordsStart; start < recordsEnd;) {
+        const header = readRecordBatchHeader(bytes, start, recordsEnd, true);
+        if (header === undefined) break;
+        start = header.recordsEnd;
+        const lastOffset = header.baseOffset + BigInt(header.lastOffsetDelta);
+        if (lastOffset < from) continue;
+        if (until !== undefined && header.baseOffset >= until) break;
+        if (!aborted.skips(bytes, header)) {
+          const whole = header.baseOffset >= from && (until === undefined || lastOffset < until);
+          this.#decodeBatch(bytes, header, partition, whole ? undefined : { from, until });
         }
-        const whole = header.baseOffset >= from && (until === undefined || lastOffset < until);
-        this.#decodeBatch(bytes, header, partition, whole ? undefined : { from, until });
+        nextOffset = lastOffset + 1n;
       }
-      nextOffset = lastOffset + 1n;
+    } catch (error) {
+      if (!(error instanceof RecordBatchError) || this.#frameCount === 0) throw error;
+      failure = error;
     }
     if (until !== undefined && nextOffset > until) nextOffset = until;
     const chunk = {
@@ -117,6 +120,7 @@ export class FrameDecoder {
       ...(this.#options.withOffsets ? { offsets: this.#offsets } : {}),
       partition,
       nextOffset,
+      ...(failure && { failure }),
     };
     this.#target = Buffer.alloc(0);
     return chunk;
@@ -129,7 +133,12 @@ export class FrameDecoder {
     range: { from: bigint; until: bigint | undefined } | undefined,
   ): void {
     const { nanosecond, withOffsets } = this.#options;
-    const { baseOffset } = header;
+    const { baseOffset, compression } = header;
+    if (compression !== "none") {
+      throw new RecordBatchError(
+        `the batch at offset ${baseOffset} is compressed with ${compression}, which is not there yet`,
+      );
+    }
     const records = new RecordCursor(
       bytes,
       header.recordsStart,

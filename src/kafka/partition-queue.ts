@@ -299,7 +299,8 @@ export class PartitionQueue {
   #forgetSequences(): void {
     this.#resequence = false;
     for (const batch of this.#waiting) {
-      batch.sealed = undefined;
+      // One that was refused too is about to be rewritten, from these bytes.
+      if (batch.refusal === undefined) batch.sealed = undefined;
       batch.baseSequence = -1;
       batch.wasSent = false;
       batch.isRetry = false;

@@ -61,7 +61,10 @@ class ProduceRun implements Run<ProduceSummary> {
   }
 
   summary(): ProduceSummary {
-    const { received, droppedByKernel, droppedByInterface } = this.#source.counters();
+    const { received, droppedByKernel, droppedByInterface } =
+      this.#source.kind === "live"
+        ? this.#source.counters()
+        : { received: this.#captured, droppedByKernel: 0, droppedByInterface: 0 };
     const { acknowledged, failed, unknown } = this.#publisher?.counters ?? NO_COUNTERS;
     const captured = this.#captured;
     const known = received === undefined || droppedByKernel === undefined;
