@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { test } from "node:test";
-import { Kafka, logLevel } from "kafkajs";
+import { ConfigResourceTypes, Kafka, logLevel } from "kafkajs";
 import { generateCapture } from "../../bench/generate-capture.ts";
 import { createTopic, randomTopicName, sharedBroker, startBroker } from "../brokers.ts";
 import { assertSameFrames, assertSameOrderInFlows, readCapture } from "../capture-frames.ts";
@@ -14,9 +14,9 @@ import { consume, eventually, readLedger, runPcapts, startPcapts } from "./pcapt
 const directory = await mkdtemp(path.join(tmpdir(), "pcapts-faults-"));
 process.on("exit", () => void rm(directory, { recursive: true, force: true }));
 
-async function generate(name: string, frames: number, firstSecond?: number): Promise<string> {
+function generate(name: string, frames: number): string {
   const file = path.join(directory, name);
-  await generateCapture(file, { frames, ...(firstSecond && { firstSecond }) });
+  generateCapture(file, { frames });
   return file;
 }
 
@@ -41,17 +41,14 @@ test("records whose time the broker refuses are counted, and all others are ther
     partitions: 2,
     config: { "message.timestamp.after.max.ms": "3600000" },
   });
-  const { frames } = readCapture(await readFile(await generate("times.pcap", 20_000)));
+  const { frames } = readCapture(await readFile(generate("times.pcap", 20_000)));
   const now = Math.floor(Date.now() / 1000);
   const isRefused = (index: number): boolean => index % 1997 === 1000;
   const capture = encodeWithTimes(frames, (index) => (isRefused(index) ? now + 7200 : now - 60));
 
   const ended = await runPcapts(
     // Small batches: five are in flight when one is refused.
-    [
-      ...["-p", "-k", bootstrap, "-t", topic, "-r", "-", "--record-timestamp", "capture"],
-      ...["-X", "batch.size=20000"],
-    ],
+    `-p -k ${bootstrap} -t ${topic} -r - --record-timestamp capture -X batch.size=20000`.split(" "),
     { input: capture },
   );
 
@@ -74,7 +71,7 @@ test("a topic whose limit is lowered during the run takes all frames that are be
   const { bootstrap } = await sharedBroker();
   const topic = randomTopicName();
   await createTopic(bootstrap, topic, { partitions: 1 });
-  const { frames } = readCapture(await readFile(await generate("limit.pcap", 10_000)));
+  const { frames } = readCapture(await readFile(generate("limit.pcap", 10_000)));
   const large = Buffer.alloc(30_000, 7);
   frames[5000]!.bytes.copy(large);
   const list = frames.map((frame, index) =>
@@ -112,7 +109,7 @@ async function lowerMaxMessageBytes(
     validateOnly: false,
     resources: [
       {
-        type: 2,
+        type: ConfigResourceTypes.TOPIC,
         name: topic,
         configEntries: [{ name: "max.message.bytes", value: String(bytes) }],
       },
@@ -121,7 +118,9 @@ async function lowerMaxMessageBytes(
   await eventually("the lower limit", async () => {
     const { resources } = await admin.describeConfigs({
       includeSynonyms: false,
-      resources: [{ type: 2, name: topic, configNames: ["max.message.bytes"] }],
+      resources: [
+        { type: ConfigResourceTypes.TOPIC, name: topic, configNames: ["max.message.bytes"] },
+      ],
     });
     return resources[0]!.configEntries[0]!.configValue === String(bytes);
   });
@@ -134,12 +133,11 @@ test("a broker that is killed and started again during a publish has every frame
     const { bootstrap } = broker;
     const topic = randomTopicName();
     await createTopic(bootstrap, topic, { partitions: 3 });
-    const file = await generate("killed.pcap", 100_000);
+    const file = generate("killed.pcap", 100_000);
     const capture = await readFile(file);
-    const producer = startPcapts([
-      ...["-p", "-k", bootstrap, "-t", topic, "-r", "-", "-ll", "DEBUG"],
-      ...["-X", "batch.size=50000"],
-    ]);
+    const producer = startPcapts(
+      `-p -k ${bootstrap} -t ${topic} -r - -ll DEBUG -X batch.size=50000`.split(" "),
+    );
     // A third goes through, the next is written while the broker dies, the last while it is back.
     const third = Math.floor(capture.length / 3);
     producer.child.stdin.write(capture.subarray(0, third));
