@@ -23,7 +23,7 @@ export type BatchFate =
 
 /** How a {@link MemoryBroker} misbehaves. */
 export interface Faults {
-  /** Decides for each batch that is in sequence. */
+  /** Decides for each batch; one that is not in sequence is refused for that unless it is refused here. */
   batchFate(partition: number, records: readonly LoggedRecord[]): BatchFate;
   /** Loses the connection with this request: before it arrives, or after it was dealt with. */
   loseConnection(): "before" | "after" | undefined;
@@ -133,6 +133,16 @@ export class MemoryBroker implements Transport {
         ),
       });
     }
+    // As in Kafka's UnifiedLog: records are validated before their sequence numbers.
+    const fate = this.#faults.batchFate(partition, records);
+    if (fate.kind === "refuse") {
+      return answerFor(
+        partition,
+        KAFKA_ERROR_CODE.INVALID_TIMESTAMP,
+        version,
+        fate.named ? [...fate.records] : [],
+      );
+    }
     const first = header.baseSequence;
     const last = first + recordCount - 1;
     const key = `${producerId} ${partition}`;
@@ -150,15 +160,6 @@ export class MemoryBroker implements Transport {
       return answerFor(partition, KAFKA_ERROR_CODE.OUT_OF_ORDER_SEQUENCE_NUMBER, version, []);
     }
 
-    const fate = this.#faults.batchFate(partition, records);
-    if (fate.kind === "refuse") {
-      return answerFor(
-        partition,
-        KAFKA_ERROR_CODE.INVALID_TIMESTAMP,
-        version,
-        fate.named ? [...fate.records] : [],
-      );
-    }
     if (fate.kind === "append" || fate.appended) {
       const before = state?.epoch === producerEpoch ? state.batches : [];
       this.#producers.set(key, {
