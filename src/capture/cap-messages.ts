@@ -13,8 +13,13 @@ import type { Readable } from "node:stream";
 /** Length of the header of a message. */
 export const MESSAGE_HEADER_BYTES = 12;
 
+/** The interface is open: payload is its link type. */
 export const MESSAGE_OPENED = 1;
+
+/** Frames, each with its pcap record header. */
 export const MESSAGE_FRAMES = 2;
+
+/** The child cannot go on: payload is the error as JSON. */
 export const MESSAGE_FAILED = 3;
 
 /** What the capture process is asked to do; JSON, its only argument. */

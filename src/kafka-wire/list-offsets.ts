@@ -2,8 +2,10 @@ import type { ByteReader } from "../bytes/byte-reader.ts";
 import { ByteWriter } from "../bytes/byte-writer.ts";
 import type { EncodedRequest } from "./api.ts";
 
-/** Timestamps with a meaning of their own. */
+/** Timestamp that asks for the end of a partition. */
 export const LATEST_OFFSET = -1n;
+
+/** Timestamp that asks for the first record that is still there. */
 export const EARLIEST_OFFSET = -2n;
 
 /** A broker's answer for one partition. */

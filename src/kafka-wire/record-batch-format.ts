@@ -36,6 +36,7 @@ export const BATCH_HEADER_BYTES = 61;
 /** Bytes of a batch that its batchLength field does not count. */
 export const BATCH_LENGTH_OVERHEAD = 12;
 
+/** Where each field of the header stands. */
 export const OFFSET_OF = {
   baseOffset: 0,
   batchLength: 8,
