@@ -112,6 +112,8 @@ export function resolveKafkaSettings(input: KafkaSettingsInput): KafkaSettings {
       maxMessageBytes: values["message.max.bytes"],
       messageTimeoutMs: values["message.timeout.ms"],
       ackTimeoutMs: values["request.timeout.ms"],
+      compression: values["compression.codec"],
+      compressionLevel: undefined,
     },
     fetcher: {
       maxWaitMs: values["fetch.wait.max.ms"],

@@ -43,7 +43,14 @@ export interface PublisherOptions {
   readonly ackTimeoutMs: number;
   /** `max.in.flight` (5): requests without an answer for each partition; 1 to 5 with idempotence. */
   readonly maxInFlight: number;
+  /** `compression.codec` (none): how a record batch's records are compressed, all of them at once. */
+  readonly compression: Compression;
+  /** `compression.level`: the codec's own scale; undefined: the codec's default. Snappy has none. */
+  readonly compressionLevel: number | undefined;
 }
+
+/** Codecs of record batches. */
+export type Compression = "none" | "gzip" | "snappy" | "lz4" | "zstd";
 
 /** Where a consumer starts in each partition. */
 export type StartPosition =

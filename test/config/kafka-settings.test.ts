@@ -53,6 +53,8 @@ test("resolveKafkaSettings() has the documented defaults", () => {
     idempotence: undefined,
     acks: -1,
     maxInFlight: 5,
+    compression: "none",
+    compressionLevel: undefined,
     batchBytes: 1_000_000,
     lingerMs: 5,
     queueBytes: 131_072 * 1024,

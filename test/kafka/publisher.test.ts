@@ -19,6 +19,8 @@ const defaults: PublisherOptions = {
   messageTimeoutMs: 60_000,
   ackTimeoutMs: 1000,
   maxInFlight: 5,
+  compression: "none",
+  compressionLevel: undefined,
 };
 
 const healthy: Faults = {
