@@ -13,6 +13,7 @@
  *   kafka: settings.client,
  *   fetcher: settings.fetcher,
  *   topic: "pcap",
+ *   group: undefined,
  *   start: { kind: "begin" },
  *   exitAtEnd: true,
  *   maxPackets: 0,
@@ -40,8 +41,10 @@ export {
 } from "./config/kafka-settings.ts";
 export { ERROR_TABLE, type ErrorCode, PcaptsError } from "./errors.ts";
 export type {
+  Assignor,
   BrokerAddress,
   FetcherOptions,
+  GroupOptions,
   KafkaClientOptions,
   PublisherOptions,
   StartPosition,

@@ -50,6 +50,7 @@ export async function consumeCommand(line: CommandLine, context: CommandContext)
       kafka: settings.client,
       fetcher: settings.fetcher,
       topic: values["kafka-topic"],
+      group: settings.group,
       start,
       exitAtEnd: values["exit-at-end"],
       maxPackets: values["max-packets"],

@@ -1,6 +1,7 @@
 import { PcaptsError } from "../errors.ts";
 import type {
   FetcherOptions,
+  GroupOptions,
   KafkaClientOptions,
   PublisherOptions,
   StartPosition,
@@ -38,6 +39,8 @@ export interface KafkaSettings {
   readonly client: KafkaClientOptions;
   readonly publisher: PublisherOptions;
   readonly fetcher: FetcherOptions;
+  /** A consumer's group; undefined without `group.id`. */
+  readonly group: GroupOptions | undefined;
   /** From `auto.offset.reset`; undefined when it was not given. */
   readonly start: StartPosition | undefined;
   readonly notes: readonly SettingNote[];
@@ -122,6 +125,7 @@ export function resolveKafkaSettings(input: KafkaSettingsInput): KafkaSettings {
       maxPartitionBytes: values["fetch.message.max.bytes"],
       isolation: values["isolation.level"],
     },
+    group: undefined,
     start: reset === undefined ? undefined : { kind: reset === "earliest" ? "begin" : "end" },
     notes,
   };

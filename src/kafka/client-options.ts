@@ -73,3 +73,26 @@ export interface FetcherOptions {
   /** `isolation.level`: skip records of aborted transactions, or not. */
   readonly isolation: "read_committed" | "read_uncommitted";
 }
+
+/** Membership of a consumer group. Names and defaults are librdkafka's. */
+export interface GroupOptions {
+  /** `group.id` */
+  readonly groupId: string;
+  /** `session.timeout.ms` (45000): a member that is not heard of for this long is out. */
+  readonly sessionTimeoutMs: number;
+  /** `heartbeat.interval.ms` (3000): how often the coordinator hears of this member. */
+  readonly heartbeatIntervalMs: number;
+  /** `max.poll.interval.ms` (300000): how long members may take to join when the group changes. */
+  readonly rebalanceTimeoutMs: number;
+  /** `enable.auto.commit` (true): offsets are committed; false leaves the group's offsets as they are. */
+  readonly autoCommit: boolean;
+  /** `auto.commit.interval.ms` (5000): how often; also when partitions are given up and at the end. */
+  readonly autoCommitIntervalMs: number;
+  /** `partition.assignment.strategy` (range,roundrobin): what this member offers, best first. */
+  readonly assignors: readonly Assignor[];
+  /** `auto.offset.reset` (largest: end): where a partition starts that has no stored offset. */
+  readonly withoutOffset: "begin" | "end";
+}
+
+/** How partitions are shared out among the members of a group. */
+export type Assignor = "range" | "roundrobin";

@@ -1,5 +1,6 @@
 import type {
   FetcherOptions,
+  GroupOptions,
   KafkaClientOptions,
   PublisherOptions,
   StartPosition,
@@ -40,6 +41,9 @@ export interface ConsumeOptions {
   readonly kafka: KafkaClientOptions;
   readonly fetcher: FetcherOptions;
   readonly topic: string;
+  /** The group whose members share the topic; undefined: every partition is read here. */
+  readonly group: GroupOptions | undefined;
+  /** With a group: `stored`, or what it is given while it is empty. */
   readonly start: StartPosition;
   /** End where the topic ended when the run began. */
   readonly exitAtEnd: boolean;
