@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 
 /*
  * Reads and compares captures without the code under test, so that a mistake in the reader and
@@ -62,22 +61,22 @@ export function assertSameFrames(
   expected: readonly CapturedFrame[],
 ): void {
   assert.equal(actual.length, expected.length, "number of frames");
-  const missing = new Map<string, number>();
-  for (const frame of expected) {
-    const key = fingerprint(frame);
-    missing.set(key, (missing.get(key) ?? 0) + 1);
+  const missing = new Map<string, CapturedFrame[]>();
+  for (const frame of expected.toReversed()) {
+    const label = describeFrame(frame);
+    const alike = missing.get(label);
+    if (alike === undefined) missing.set(label, [frame]);
+    else alike.push(frame);
   }
   for (const [index, frame] of actual.entries()) {
-    const key = fingerprint(frame);
-    const left = missing.get(key) ?? 0;
-    if (left === 0) {
-      const { seconds, fraction, capturedLength, wireLength } = frame;
-      assert.fail(
-        `frame ${index + 1} was not expected: time ${seconds} s + ${fraction}, ` +
-          `${capturedLength} bytes of ${wireLength}`,
-      );
+    const alike = missing.get(describeFrame(frame)) ?? [];
+    // The next one in the order of the file is the last: most often it is the one.
+    const found = alike.findLastIndex(({ bytes }) => bytes.equals(frame.bytes));
+    if (found === -1) {
+      const why = alike.length === 0 ? "its time or lengths" : "its bytes";
+      assert.fail(`frame ${index + 1} (${describeFrame(frame)}) was not expected: ${why}`);
     }
-    missing.set(key, left - 1);
+    alike.splice(found, 1);
   }
 }
 
@@ -91,11 +90,12 @@ export function assertSameOrderInFlows(
   assert.equal(actualFlows.size, expectedFlows.size, "number of flows");
   for (const [flow, frames] of expectedFlows) {
     const got = actualFlows.get(flow) ?? [];
-    const wrong = frames.findIndex((frame, n) => got[n] !== frame);
+    assert.equal(got.length, frames.length, `number of frames of flow ${flow}`);
+    const wrong = frames.findIndex((frame, n) => !isSame(frame, got[n]!));
     if (wrong === -1) continue;
     assert.fail(
-      `flow ${flow}: its frame ${wrong + 1} should be ${frames[wrong]} and is ${got[wrong]}, ` +
-        `which should be its frame ${frames.indexOf(got[wrong] ?? "") + 1}`,
+      `flow ${flow}: its frame ${wrong + 1} (${describeFrame(frames[wrong]!)}) is missing there, ` +
+        `its frame ${frames.findIndex((frame) => isSame(frame, got[wrong]!)) + 1} comes instead`,
     );
   }
 }
@@ -105,26 +105,28 @@ export function countFlows(frames: readonly CapturedFrame[]): number {
   return framesByFlow(frames).size;
 }
 
-/** Fingerprints of each flow's frames: addresses, ports and protocol of IPv4 in Ethernet. */
-function framesByFlow(frames: readonly CapturedFrame[]): Map<string, string[]> {
-  const flows = new Map<string, string[]>();
+/** Frames of each flow: addresses, ports and protocol of IPv4 in Ethernet, both directions one. */
+function framesByFlow(frames: readonly CapturedFrame[]): Map<string, CapturedFrame[]> {
+  const flows = new Map<string, CapturedFrame[]>();
   for (const frame of frames) {
     const { bytes } = frame;
     assert.equal(bytes.readUInt16BE(12), 0x0800, "an IPv4 frame");
     const ports = 14 + (bytes[14]! & 0xf) * 4;
-    const ends = [
-      `${bytes.toString("hex", 26, 30)}:${bytes.readUInt16BE(ports)}`,
-      `${bytes.toString("hex", 30, 34)}:${bytes.readUInt16BE(ports + 2)}`,
-    ];
-    const flow = `${ends.toSorted().join("-")}/${bytes[23]}`;
+    const source = `${bytes.readUInt32BE(26)}:${bytes.readUInt16BE(ports)}`;
+    const destination = `${bytes.readUInt32BE(30)}:${bytes.readUInt16BE(ports + 2)}`;
+    const ends = source < destination ? `${source}-${destination}` : `${destination}-${source}`;
+    const flow = `${ends}/${bytes[23]}`;
     const known = flows.get(flow);
-    if (known === undefined) flows.set(flow, [fingerprint(frame)]);
-    else known.push(fingerprint(frame));
+    if (known === undefined) flows.set(flow, [frame]);
+    else known.push(frame);
   }
   return flows;
 }
 
-function fingerprint({ seconds, fraction, wireLength, bytes }: CapturedFrame): string {
-  const digest = createHash("sha1").update(bytes).digest("base64");
-  return `${seconds}.${fraction}/${bytes.length}/${wireLength}/${digest}`;
+function describeFrame({ seconds, fraction, capturedLength, wireLength }: CapturedFrame): string {
+  return `${seconds} s + ${fraction}, ${capturedLength} bytes of ${wireLength}`;
+}
+
+function isSame(a: CapturedFrame, b: CapturedFrame): boolean {
+  return describeFrame(a) === describeFrame(b) && a.bytes.equals(b.bytes);
 }

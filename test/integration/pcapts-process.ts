@@ -5,7 +5,7 @@ import path from "node:path";
 import { projectRoot } from "../brokers.ts";
 
 /** How long a test waits for anything, unless it says otherwise. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 15_000;
 
 /** The compiled program of this checkout. */
 export const PCAPTS = path.join(projectRoot, "bin/pcapts.js");
@@ -47,7 +47,7 @@ export class RunningProcess {
     this.child.stdin.on("error", () => {});
     if (input !== undefined) this.child.stdin.end(input);
     // A process that hangs fails its test instead of the whole run.
-    const watchdog = setTimeout(() => this.child.kill("SIGKILL"), 2 * PATIENCE_MS);
+    const watchdog = setTimeout(() => this.child.kill("SIGKILL"), 4 * PATIENCE_MS);
     this.ended = once(this.child, "close").then(([code, signal]) => {
       clearTimeout(watchdog);
       this.#isOver = true;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { after, before, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { generateCapture } from "../../bench/generate-capture.ts";
 import { createTopic, randomTopicName, sharedBroker } from "../brokers.ts";
 import {
@@ -276,63 +276,65 @@ test("an empty capture becomes a valid empty file, with the link type that was a
   assert.equal(await countWithTshark(file), 0);
 });
 
-test("the file header is there before any frame, and a frame follows within a second of publishing", async () => {
-  const topic = randomTopicName();
-  await publish(bootstrap, topic, buildCapture({ frames: udpFrames(3), linkType: 101 }));
-  const consumer = startPcapts(["-c", "-k", bootstrap, "-t", topic]);
-  try {
-    const header = await consumer.writes((stdout) => stdout.length > 0);
-    assert.equal(header.length, PCAP_HEADER_BYTES);
-    assert.equal(readCapture(header).linkType, 101);
+describe("a consumer that waits", { concurrency: true }, () => {
+  test("the file header is there before any frame, and a frame follows within a second of publishing", async () => {
+    const topic = randomTopicName();
+    await publish(bootstrap, topic, buildCapture({ frames: udpFrames(3), linkType: 101 }));
+    const consumer = startPcapts(["-c", "-k", bootstrap, "-t", topic]);
+    try {
+      const header = await consumer.writes((stdout) => stdout.length > 0);
+      assert.equal(header.length, PCAP_HEADER_BYTES);
+      assert.equal(readCapture(header).linkType, 101);
 
-    const input = buildCapture({ frames: udpFrames(1), linkType: 101 });
-    await publish(bootstrap, topic, input);
-    await consumer.writes((stdout) => stdout.length === input.length, 1000);
-    assertSameFrames(readCapture(consumer.stdout).frames, readCapture(input).frames);
-  } finally {
-    consumer.child.kill("SIGTERM");
-  }
-  const { status, stderr } = await consumer.ended;
-  assert.equal(status, 0);
-  assertNoStackTrace(stderr);
-});
+      const input = buildCapture({ frames: udpFrames(1), linkType: 101 });
+      await publish(bootstrap, topic, input);
+      await consumer.writes((stdout) => stdout.length === input.length, 1000);
+      assertSameFrames(readCapture(consumer.stdout).frames, readCapture(input).frames);
+    } finally {
+      consumer.child.kill("SIGTERM");
+    }
+    const { status, stderr } = await consumer.ended;
+    assert.equal(status, 0);
+    assertNoStackTrace(stderr);
+  });
 
-test("in an empty topic the file header waits for the first frame, unless --header-now", async () => {
-  const topic = randomTopicName();
-  await createTopic(bootstrap, topic);
-  const line = ["-c", "-k", bootstrap, "-t", topic, "-ll", "debug", "-o", "begin"];
-  const waiting = startPcapts(line);
-  const atOnce = startPcapts([...line, "--header-now"]);
-  try {
-    const header = await atOnce.writes((stdout) => stdout.length > 0);
-    assert.equal(readCapture(header).linkType, ETHERNET);
-    // It says so after three seconds without a frame; by then it reads.
-    await waiting.says(/No frame yet; topic ".*" is empty/);
-    assert.equal(waiting.stdout.length, 0);
+  test("in an empty topic the file header waits for the first frame, unless --header-now", async () => {
+    const topic = randomTopicName();
+    await createTopic(bootstrap, topic);
+    const line = ["-c", "-k", bootstrap, "-t", topic, "-ll", "debug", "-o", "begin"];
+    const waiting = startPcapts(line);
+    const atOnce = startPcapts([...line, "--header-now"]);
+    try {
+      const header = await atOnce.writes((stdout) => stdout.length > 0);
+      assert.equal(readCapture(header).linkType, ETHERNET);
+      // It says so after three seconds without a frame; by then it reads.
+      await waiting.says(/No frame yet; topic ".*" is empty/);
+      assert.equal(waiting.stdout.length, 0);
 
-    const input = buildCapture({ frames: udpFrames(4), linkType: 127 });
-    await publish(bootstrap, topic, input);
-    const output = await waiting.writes((stdout) => stdout.length === input.length);
-    assert.equal(readCapture(output).linkType, 127);
-    assertSameFrames(readCapture(output).frames, readCapture(input).frames);
-  } finally {
-    waiting.child.kill("SIGTERM");
-    atOnce.child.kill("SIGTERM");
-  }
-  assert.equal((await waiting.ended).status, 0);
-  // Frames of radiotap do not fit under the Ethernet header that was written at once.
-  assert.equal((await atOnce.ended).status, 1);
-});
+      const input = buildCapture({ frames: udpFrames(4), linkType: 127 });
+      await publish(bootstrap, topic, input);
+      const output = await waiting.writes((stdout) => stdout.length === input.length);
+      assert.equal(readCapture(output).linkType, 127);
+      assertSameFrames(readCapture(output).frames, readCapture(input).frames);
+    } finally {
+      waiting.child.kill("SIGTERM");
+      atOnce.child.kill("SIGTERM");
+    }
+    assert.equal((await waiting.ended).status, 0);
+    // Frames of radiotap do not fit under the Ethernet header that was written at once.
+    assert.equal((await atOnce.ended).status, 1);
+  });
 
-test("a consumer without an offset says after three seconds how many frames are stored and how to read them", async () => {
-  const topic = randomTopicName();
-  await publish(bootstrap, topic, buildCapture({ frames: udpFrames(12) }));
-  const consumer = startPcapts(["-c", "-k", bootstrap, "-t", topic]);
-  try {
-    await consumer.says(/INFO: .*\b12\b.*-o begin/);
-    assert.ok(consumer.ageMs > 3000);
-  } finally {
-    consumer.child.kill("SIGINT");
-  }
-  assert.equal((await consumer.ended).status, 0);
+  test("a consumer without an offset says after three seconds how many frames are stored and how to read them", async () => {
+    const topic = randomTopicName();
+    await publish(bootstrap, topic, buildCapture({ frames: udpFrames(12) }));
+    const consumer = startPcapts(["-c", "-k", bootstrap, "-t", topic]);
+    try {
+      await consumer.says(/INFO: .*\b12\b.*-o begin/);
+      assert.ok(consumer.ageMs > 3000);
+    } finally {
+      consumer.child.kill("SIGINT");
+    }
+    assert.equal((await consumer.ended).status, 0);
+  });
 });

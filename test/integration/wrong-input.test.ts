@@ -61,12 +61,6 @@ describe("usage errors", { concurrency: 2 }, () => {
     ["a negative --pretty-print", "-c -pp -5", /-pp, --pretty-print expects .*not "-5"/],
     ["a number beyond its range", "-p -r x -s 262145", /-s, --snaplen expects .* to 262144/],
     ["a level that does not exist", "-c -ll LOUD", /-ll, --log-level expects DEBUG, INFO, WARN/],
-    ["an offset that is none", "-c -o middle", /-o, --kafka-offset expects begin, end/],
-    ["the count of tcpdump", "-c 10", /say -m 10/],
-    ["an unknown property", "-c -X fetch.min.byte=1", /did you mean fetch\.min\.bytes\?/],
-    ["an unknown flag", "-c --kafka-brokers x", /did you mean --kafka-broker\?/],
-    ["a topic name that Kafka does not allow", "-c -t a/b", /-t, --kafka-topic expects .*"a\/b"/],
-    ["stored without a group", "-c -o stored", /-o stored needs a consumer group/],
   ] as const) {
     test(`${what} exits 2, on standard error, with what is expected`, async () => {
       const ended = await runPcapts(line.split(" "));
