@@ -79,6 +79,13 @@ export class ByteReader {
     return this.bytes.toString("utf8", start, start + length);
   }
 
+  /** BYTES or NULLABLE_BYTES, as a view; null counts as empty. */
+  readBytes(): Buffer {
+    const length = Math.max(0, this.readInt32());
+    const start = this.skip(length);
+    return this.bytes.subarray(start, start + length);
+  }
+
   /** ARRAY length; a null array counts as empty. */
   readArrayLength(): number {
     return Math.max(0, this.readInt32());

@@ -67,4 +67,12 @@ export class ByteWriter {
   writeNullableString(value: string | null): this {
     return value === null ? this.writeInt16(-1) : this.writeString(value);
   }
+
+  /** BYTES: 32-bit length, then the bytes. */
+  writeBytes(value: Uint8Array): this {
+    this.writeInt32(value.length);
+    const at = this.#reserve(value.length);
+    this.#bytes.set(value, at);
+    return this;
+  }
 }

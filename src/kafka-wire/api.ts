@@ -6,6 +6,13 @@ export const API = {
   Fetch: { key: 1, minVersion: 4, maxVersion: 11 },
   ListOffsets: { key: 2, minVersion: 1, maxVersion: 5 },
   Metadata: { key: 3, minVersion: 4, maxVersion: 5 },
+  OffsetCommit: { key: 8, minVersion: 3, maxVersion: 5 },
+  OffsetFetch: { key: 9, minVersion: 3, maxVersion: 5 },
+  FindCoordinator: { key: 10, minVersion: 1, maxVersion: 2 },
+  JoinGroup: { key: 11, minVersion: 2, maxVersion: 4 },
+  Heartbeat: { key: 12, minVersion: 1, maxVersion: 2 },
+  LeaveGroup: { key: 13, minVersion: 1, maxVersion: 2 },
+  SyncGroup: { key: 14, minVersion: 1, maxVersion: 2 },
   CreateTopics: { key: 19, minVersion: 2, maxVersion: 4 },
   InitProducerId: { key: 22, minVersion: 0, maxVersion: 1 },
 } as const satisfies Record<string, ApiVersionRange>;
@@ -28,4 +35,6 @@ export interface EncodedRequest<Response> {
   readonly body: readonly Buffer[];
   /** Reads the response's body. */
   readonly decode: (reader: ByteReader) => Response;
+  /** For a request that the broker answers late; undefined: `socket.timeout.ms`. */
+  readonly timeoutMs?: number;
 }

@@ -228,7 +228,7 @@ class KafkajsConnection implements BrokerConnection {
             reject,
           },
           expectResponse: true,
-          requestTimeout: this.#requestTimeoutMs,
+          requestTimeout: request.timeoutMs ?? this.#requestTimeoutMs,
           sendRequest: () => this.#write(header, request.body),
         });
       }));

@@ -1,0 +1,371 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { PcaptsError } from "../errors.ts";
+import type { EncodedRequest } from "../kafka-wire/api.ts";
+import { encodeOffsetCommit, encodeOffsetFetch } from "../kafka-wire/committed-offsets.ts";
+import {
+  decodeAssignment,
+  decodeSubscription,
+  encodeAssignment,
+  encodeSubscription,
+} from "../kafka-wire/consumer-protocol.ts";
+import { KAFKA_ERROR_CODE, kafkaErrorInfo } from "../kafka-wire/error-codes.ts";
+import { encodeFindCoordinator } from "../kafka-wire/find-coordinator.ts";
+import { encodeHeartbeat, encodeLeaveGroup } from "../kafka-wire/heartbeat.ts";
+import type { GroupMembership } from "../kafka-wire/heartbeat.ts";
+import { encodeJoinGroup } from "../kafka-wire/join-group.ts";
+import type { JoinGroupResponse } from "../kafka-wire/join-group.ts";
+import { encodeSyncGroup } from "../kafka-wire/sync-group.ts";
+import type { Logger } from "../logger.ts";
+import { assignPartitions } from "./assignors.ts";
+import { BackOff } from "./back-off.ts";
+import type { BrokerConnection } from "./broker-connection.ts";
+import type { GroupOptions, KafkaClientOptions } from "./client-options.ts";
+import { ConnectionError } from "./connection-error.ts";
+import type { Transport } from "./transport.ts";
+
+/** What a {@link GroupMember} works with. */
+export interface GroupMemberSetup {
+  readonly transport: Transport;
+  readonly topic: string;
+  readonly group: GroupOptions;
+  readonly client: Pick<KafkaClientOptions, "retryBackoffMs" | "retryBackoffMaxMs">;
+  readonly logger: Logger;
+}
+
+/** The member has no place in the group's generation any more: join again. */
+class MembershipError extends Error {
+  readonly errorCode: number;
+
+  constructor(errorCode: number) {
+    super(kafkaErrorInfo(errorCode).name);
+    this.errorCode = errorCode;
+  }
+}
+
+/**
+ * One member of a consumer group: joins, tells the coordinator that it is
+ * there, learns when the group changes, commits.
+ *
+ * ```
+ *   join ──► assigned ── heartbeat says that the group changes ──► isRevoked
+ *    ▲                                                                │
+ *    └──── the caller stops reading, commits what was written, joins ─┘
+ * ```
+ *
+ * The caller decides when to join again, so everything that was written is
+ * committed under the old generation first. A commit never goes out under a
+ * generation whose partitions it does not belong to: it would take another
+ * member's position back.
+ */
+export class GroupMember {
+  readonly #setup: GroupMemberSetup;
+  #membership: GroupMembership;
+  #coordinatorId = -1;
+  #isRevoked = false;
+  #heartbeats: AbortController | undefined;
+  #onRevoked: () => void = () => {};
+  readonly #backOff: BackOff;
+
+  constructor(setup: GroupMemberSetup) {
+    this.#setup = setup;
+    this.#membership = { groupId: setup.group.groupId, generationId: -1, memberId: "" };
+    this.#backOff = new BackOff(setup.client.retryBackoffMs, setup.client.retryBackoffMaxMs);
+  }
+
+  /** True when the partitions have to be given up: stop reading, commit, join again. */
+  get isRevoked(): boolean {
+    return this.#isRevoked;
+  }
+
+  /**
+   * Joins the group, or joins again; resolves when every member has.
+   *
+   * @param onRevoked called once, when the partitions have to be given up
+   * @returns the partitions of the topic that this member reads
+   * @throws AUTHORIZATION_FAILED, BROKER_PROTOCOL; the signal's reason when it is aborted
+   */
+  async join(signal: AbortSignal, onRevoked: () => void): Promise<readonly number[]> {
+    this.#heartbeats?.abort();
+    for (;;) {
+      signal.throwIfAborted();
+      try {
+        const partitions = await abortable(this.#joinAndSync(), signal);
+        this.#isRevoked = false;
+        this.#onRevoked = onRevoked;
+        this.#backOff.reset();
+        this.#heartbeats = new AbortController();
+        void this.#keepAlive(this.#heartbeats.signal);
+        return partitions;
+      } catch (error) {
+        if (!(error instanceof MembershipError || error instanceof ConnectionError)) throw error;
+        this.#setup.logger.debug(`group: ${error.message}, joining again`);
+        this.#forget(error);
+        await sleep(this.#backOff.nextDelayMs(), undefined, { signal });
+      }
+    }
+  }
+
+  async #joinAndSync(): Promise<readonly number[]> {
+    const { topic, group, logger } = this.#setup;
+    const joined = await this.#joinGroup();
+    this.#membership = {
+      groupId: group.groupId,
+      generationId: joined.generationId,
+      memberId: joined.memberId,
+    };
+    const assignments =
+      joined.leaderId === joined.memberId ? await this.#assign(joined) : new Map<string, Buffer>();
+    const { errorCode, assignment } = await this.#ask(
+      (version) => encodeSyncGroup(version, this.#membership, assignments),
+      "SyncGroup",
+    );
+    this.#check(errorCode);
+    const partitions = decodeAssignment(assignment).get(topic) ?? [];
+    logger.info(
+      `Group "${group.groupId}", generation ${joined.generationId}: this member reads ` +
+        (partitions.length === 0 ? "no partition" : `partition(s) ${partitions.join(", ")}`),
+    );
+    return partitions;
+  }
+
+  async #joinGroup(): Promise<JoinGroupResponse> {
+    const { topic, group } = this.#setup;
+    const metadata = encodeSubscription([topic]);
+    const request = {
+      ...group,
+      protocols: group.assignors.map((name) => ({ name, metadata })),
+    };
+    let { memberId } = this.#membership;
+    for (;;) {
+      const joined = await this.#ask(
+        (version) => encodeJoinGroup(version, { ...request, memberId }),
+        "JoinGroup",
+      );
+      // KIP-394: the first answer only gives an id.
+      if (joined.errorCode !== KAFKA_ERROR_CODE.MEMBER_ID_REQUIRED) {
+        this.#check(joined.errorCode);
+        return joined;
+      }
+      ({ memberId } = joined);
+    }
+  }
+
+  /** As the group's leader: what every member gets. */
+  async #assign({ members, protocolName }: JoinGroupResponse): Promise<Map<string, Buffer>> {
+    const { transport, group } = this.#setup;
+    const subscribers = members.map(({ memberId, metadata }) => ({
+      memberId,
+      topics: decodeSubscription(metadata),
+    }));
+    const counts = new Map<string, number>();
+    for (const topic of new Set(subscribers.flatMap(({ topics }) => topics))) {
+      const found = await transport.lookUpTopic(topic);
+      if ("leaders" in found) counts.set(topic, found.leaders.length);
+    }
+    const assignor = group.assignors.find((name) => name === protocolName) ?? "range";
+    const assignment = assignPartitions(assignor, subscribers, counts);
+    return new Map(
+      [...assignment].map(([memberId, topics]) => [memberId, encodeAssignment(topics)]),
+    );
+  }
+
+  /** Heartbeats until the membership ends. */
+  async #keepAlive(signal: AbortSignal): Promise<void> {
+    const { group, logger } = this.#setup;
+    let lastAnswerMs = performance.now();
+    while (!signal.aborted) {
+      try {
+        await sleep(group.heartbeatIntervalMs, undefined, { signal, ref: false });
+        const errorCode = await this.#ask(
+          (version) => encodeHeartbeat(version, this.#membership),
+          "Heartbeat",
+        );
+        if (signal.aborted) return;
+        this.#check(errorCode);
+        lastAnswerMs = performance.now();
+      } catch (error) {
+        if (signal.aborted) return;
+        const isOut =
+          error instanceof MembershipError ||
+          performance.now() - lastAnswerMs > group.sessionTimeoutMs;
+        logger.debug(`group: heartbeat: ${(error as Error).message}`);
+        if (!isOut) {
+          this.#coordinatorId = -1;
+          continue;
+        }
+        this.#forget(error);
+        this.#isRevoked = true;
+        this.#onRevoked();
+        return;
+      }
+    }
+  }
+
+  /**
+   * Offsets that the group has committed.
+   *
+   * @returns partitions without one are left out
+   */
+  async committed(partitions: readonly number[]): Promise<Map<number, bigint>> {
+    const { topic, group } = this.#setup;
+    const committed = new Map<number, bigint>();
+    if (partitions.length === 0) return committed;
+    const { errorCode, offsets } = await this.#askPatiently(
+      (version) => encodeOffsetFetch(version, group.groupId, topic, partitions),
+      "OffsetFetch",
+      (answer) => answer.errorCode,
+    );
+    this.#check(errorCode);
+    for (const { partition, offset, errorCode: partitionError } of offsets) {
+      this.#check(partitionError);
+      if (offset >= 0n) committed.set(partition, offset);
+    }
+    return committed;
+  }
+
+  /**
+   * Commits under the generation that the offsets were read in.
+   *
+   * @param offsets next offset to read of partitions of the present assignment
+   * @returns false when the generation is over, so that nothing was committed
+   */
+  async commit(offsets: ReadonlyMap<number, bigint>): Promise<boolean> {
+    if (offsets.size === 0) return true;
+    const { topic } = this.#setup;
+    const membership = this.#membership;
+    try {
+      const answers = await this.#askPatiently(
+        (version) => encodeOffsetCommit(version, membership, topic, offsets),
+        "OffsetCommit",
+        (partitions) => partitions.find(({ errorCode }) => errorCode !== 0)?.errorCode ?? 0,
+      );
+      for (const { errorCode } of answers) this.#check(errorCode);
+      return true;
+    } catch (error) {
+      if (!(error instanceof MembershipError || error instanceof ConnectionError)) throw error;
+      this.#setup.logger.debug(`group: commit: ${error.message}`);
+      return false;
+    }
+  }
+
+  /** Leaves the group, so that its partitions go to the others at once. */
+  async leave(): Promise<void> {
+    this.#heartbeats?.abort();
+    if (this.#membership.memberId === "" || this.#coordinatorId < 0) return;
+    try {
+      // A join that is under way holds the connection for requests.
+      const connection = await this.#setup.transport.connectionTo(this.#coordinatorId, "fetch");
+      await connection.send(encodeLeaveGroup(connection.versionOf("LeaveGroup"), this.#membership));
+    } catch (error) {
+      this.#setup.logger.debug(`group: leave: ${(error as Error).message}`);
+    }
+  }
+
+  /** Asks the coordinator again while it is loading, moving or out of reach. */
+  async #askPatiently<Response>(
+    encode: (version: number) => EncodedRequest<Response>,
+    api: EncodedRequest<Response>["api"],
+    errorCodeOf: (response: Response) => number,
+  ): Promise<Response> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const response = await this.#ask(encode, api);
+        if (!isCoordinatorError(errorCodeOf(response)) || attempt === 10) return response;
+        this.#coordinatorId = -1;
+      } catch (error) {
+        if (!(error instanceof ConnectionError) || attempt === 10) throw error;
+        this.#coordinatorId = -1;
+      }
+      await sleep(this.#backOff.nextDelayMs());
+    }
+  }
+
+  async #ask<Response>(
+    encode: (version: number) => EncodedRequest<Response>,
+    api: EncodedRequest<Response>["api"],
+  ): Promise<Response> {
+    const connection = await this.#coordinator();
+    return connection.send(encode(connection.versionOf(api)));
+  }
+
+  async #coordinator(): Promise<BrokerConnection> {
+    const { transport, group } = this.#setup;
+    if (this.#coordinatorId < 0) {
+      const any = await transport.connectionToController();
+      const { errorCode, nodeId } = await any.send(
+        encodeFindCoordinator(any.versionOf("FindCoordinator"), group.groupId),
+      );
+      this.#check(errorCode);
+      this.#coordinatorId = nodeId;
+    }
+    try {
+      return await transport.connectionTo(this.#coordinatorId, "requests");
+    } catch (error) {
+      this.#coordinatorId = -1;
+      throw error;
+    }
+  }
+
+  /** @throws MembershipError, ConnectionError (ask again), PcaptsError (final) */
+  #check(errorCode: number): void {
+    const { topic, group } = this.#setup;
+    switch (errorCode) {
+      case KAFKA_ERROR_CODE.NONE:
+        return;
+      case KAFKA_ERROR_CODE.REBALANCE_IN_PROGRESS:
+      case KAFKA_ERROR_CODE.ILLEGAL_GENERATION:
+      case KAFKA_ERROR_CODE.UNKNOWN_MEMBER_ID:
+        throw new MembershipError(errorCode);
+      default:
+    }
+    const { name, retriable } = kafkaErrorInfo(errorCode);
+    if (isCoordinatorError(errorCode)) this.#coordinatorId = -1;
+    if (retriable) throw new ConnectionError(name);
+    if (errorCode === KAFKA_ERROR_CODE.GROUP_AUTHORIZATION_FAILED) {
+      throw new PcaptsError(
+        "AUTHORIZATION_FAILED",
+        `Cannot use group "${group.groupId}": ${name}; the principal lacks Read on the group`,
+      );
+    }
+    if (errorCode === KAFKA_ERROR_CODE.TOPIC_AUTHORIZATION_FAILED) {
+      throw new PcaptsError(
+        "AUTHORIZATION_FAILED",
+        `Cannot read topic "${topic}" in group "${group.groupId}": ${name}; the principal lacks Read on the topic`,
+      );
+    }
+    throw new PcaptsError("BROKER_PROTOCOL", `Cannot use group "${group.groupId}": ${name}`);
+  }
+
+  #forget(error: unknown): void {
+    if (!(error instanceof MembershipError)) {
+      this.#coordinatorId = -1;
+      return;
+    }
+    if (error.errorCode === KAFKA_ERROR_CODE.UNKNOWN_MEMBER_ID) {
+      this.#membership = { ...this.#membership, memberId: "" };
+    }
+  }
+}
+
+function isCoordinatorError(errorCode: number): boolean {
+  return (
+    errorCode === KAFKA_ERROR_CODE.COORDINATOR_LOAD_IN_PROGRESS ||
+    errorCode === KAFKA_ERROR_CODE.COORDINATOR_NOT_AVAILABLE ||
+    errorCode === KAFKA_ERROR_CODE.NOT_COORDINATOR
+  );
+}
+
+/** Waits no longer once the signal is aborted. */
+async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  promise.catch(() => undefined);
+  let onAbort = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason as Error);
+    signal.addEventListener("abort", onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
