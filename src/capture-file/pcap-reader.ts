@@ -40,14 +40,20 @@ export class PcapReader {
   #blockOffset = PCAP_HEADER_BYTES;
   #framesRead = 0;
 
-  private constructor(source: ByteSource, name: string, header: PcapFileHeader, block: Buffer) {
+  private constructor(
+    source: ByteSource,
+    name: string,
+    sensor: string,
+    header: PcapFileHeader,
+    block: Buffer,
+  ) {
     this.#source = source;
     this.#name = name;
     this.header = header;
     this.#block = block;
     this.#fractionsPerSecond = header.nanosecond ? 1_000_000_000 : 1_000_000;
     const { linkType, snapLengthBytes } = header;
-    this.#interfaces = [{ sensor: "", name: "", linkType, snapLengthBytes }];
+    this.#interfaces = [{ sensor, name: "", linkType, snapLengthBytes }];
   }
 
   /**
@@ -55,9 +61,10 @@ export class PcapReader {
    *
    * @param source stands at the first byte of the file
    * @param name for messages, as in `Cannot read "name": …`
+   * @param sensor of the interface that the frames are said to come from
    * @throws PcaptsError FILE_NOT_A_CAPTURE, FILE_NOT_READABLE
    */
-  static async open(source: ByteSource, name: string): Promise<PcapReader> {
+  static async open(source: ByteSource, name: string, sensor = ""): Promise<PcapReader> {
     const block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
     let length = 0;
     while (length < PCAP_HEADER_BYTES) {
@@ -82,7 +89,7 @@ export class PcapReader {
           "format and 2.4 is read (editcap -F pcap converts it)",
       );
     }
-    return new PcapReader(source, name, header, block);
+    return new PcapReader(source, name, sensor, header, block);
   }
 
   /** The one interface that the frames of a classic file are of. */

@@ -13,6 +13,8 @@ import type { CaptureCounters, FrameSource } from "./frame-source.ts";
 export interface FileSourceOptions {
   /** What the path `-` stands for. */
   readonly stdin?: Readable;
+  /** Name of the host or probe that the frames are said to come from; "" by default. */
+  readonly sensor?: string;
 }
 
 /** What the operating system says, in words, by the code of its error. */
@@ -44,7 +46,7 @@ export async function openFileSource(
   const name = path === "-" ? "standard input" : path;
   const bytes = path === "-" ? stdinBytes(options.stdin) : await openBytes(path);
   try {
-    return new FileSource(name, bytes, await PcapReader.open(bytes, name));
+    return new FileSource(name, bytes, await PcapReader.open(bytes, name, options.sensor));
   } catch (error) {
     await bytes.close();
     throw error;

@@ -15,7 +15,10 @@ export async function openSource(line: CommandLine, logger: Logger): Promise<Fra
   const { values, given } = line;
   if (values.read !== undefined) {
     const { openFileSource } = await import("../capture/file-source.ts");
-    return openFileSource(values.read, { stdin: process.stdin });
+    return openFileSource(values.read, {
+      stdin: process.stdin,
+      sensor: values.sensor ?? hostname(),
+    });
   }
   const [{ findInterface }, { CAP_ENGINE_LIMITS, openCapSource }] = await Promise.all([
     import("../capture/interfaces.ts"),
