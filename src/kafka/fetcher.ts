@@ -83,7 +83,8 @@ export class Fetcher {
   }
 
   /**
-   * Frames, partition by partition as they arrive. Each chunk's bytes are valid
+   * Frames, partition by partition as they arrive; a chunk without frames only moves the
+   * position. Each chunk's bytes are valid
    * until the next is asked for.
    *
    * @throws PcaptsError when reading cannot go on
@@ -95,7 +96,7 @@ export class Fetcher {
       if (response === undefined) return;
       for (const fetched of response.answer.partitions) {
         const chunk = this.#decode(response, fetched);
-        if (chunk !== undefined && chunk.frameCount > 0) yield chunk;
+        if (chunk !== undefined) yield chunk;
         if (chunk?.failure !== undefined)
           throw this.#unreadable(fetched.partition, chunk.nextOffset, chunk.failure);
         if (this.#stopped) return;
@@ -103,6 +104,11 @@ export class Fetcher {
       this.#waitingOf.set(response.nodeId, this.#waitingOf.get(response.nodeId)! - 1);
       this.#wake();
     }
+  }
+
+  /** True when there is no offset to stop at. */
+  get readsForever(): boolean {
+    return this.#setup.until === undefined;
   }
 
   /** Ends `chunks()`; safe repeatedly. */

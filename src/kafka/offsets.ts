@@ -1,7 +1,6 @@
 import { PcaptsError } from "../errors.ts";
 import { KAFKA_ERROR_CODE, kafkaErrorInfo } from "../kafka-wire/error-codes.ts";
 import { EARLIEST_OFFSET, encodeListOffsets, LATEST_OFFSET } from "../kafka-wire/list-offsets.ts";
-import type { StartPosition } from "./client-options.ts";
 import { ConnectionError } from "./connection-error.ts";
 import type { Transport } from "./transport.ts";
 
@@ -61,17 +60,4 @@ export async function listOffsets(
     for (const [partition, offset] of ends) offsets.set(partition, offset);
   }
   return offsets;
-}
-
-/** Where to begin, as a question for offsets. */
-export function offsetQueryOf(start: StartPosition): OffsetQuery["at"] {
-  switch (start.kind) {
-    case "begin":
-    case "end":
-      return start.kind;
-    case "time":
-      return { timestampMs: start.timestampMs };
-    case "stored":
-      throw new PcaptsError("USAGE", "Cannot start at stored offsets without a consumer group");
-  }
 }

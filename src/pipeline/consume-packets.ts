@@ -1,28 +1,27 @@
 import type { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
-import { PcapWriter } from "../capture-file/pcap-writer.ts";
 import { PcaptsError } from "../errors.ts";
 import { Fetcher } from "../kafka/fetcher.ts";
-import type { FetchedChunk } from "../kafka/frame-decoder.ts";
-import { listOffsets, offsetQueryOf } from "../kafka/offsets.ts";
+import { GroupMember } from "../kafka/group-member.ts";
+import { findLastLinkType } from "../kafka/last-link-type.ts";
+import { listOffsets } from "../kafka/offsets.ts";
+import type { OffsetQuery } from "../kafka/offsets.ts";
 import { findTopic } from "../kafka/topic.ts";
 import { createTransport } from "../kafka/transport.ts";
 import type { Transport } from "../kafka/transport.ts";
+import type { GroupOptions, StartPosition } from "../kafka/client-options.ts";
 import type { Logger } from "../logger.ts";
-import { keepLinkType, takeFrames } from "../packet/chunk-stages.ts";
-import { formatLinkType } from "../packet/link-types.ts";
-import { findLastLinkType } from "../kafka/last-link-type.ts";
+import { LINKTYPE_ETHERNET } from "../packet/link-types.ts";
+import { FrameOutput } from "./frame-output.ts";
 import { formatEndOfPartition } from "./packet-text.ts";
 import type { ConsumeOptions, ConsumeSummary, Run } from "./pipeline-options.ts";
-import { printConsumed } from "./print-packets.ts";
+import { readAsMember } from "./read-as-member.ts";
 
 /** How often a topic that is missing is looked for. */
 const TOPIC_POLL_MS = 500;
 
 /** After this long without a frame one line says where frames may be. */
 const SILENCE_MS = 3000;
-
-const ETHERNET = 1;
 
 /**
  * Streams a topic's frames into `output` as a pcap file, or prints them.
@@ -48,31 +47,28 @@ export function consumePackets(
 /** What is known of a topic when reading begins. */
 interface Extent {
   readonly leaders: readonly number[];
-  readonly start: ReadonlyMap<number, bigint>;
   readonly begin: ReadonlyMap<number, bigint>;
   readonly end: ReadonlyMap<number, bigint>;
 }
 
 class ConsumeRun implements Run<ConsumeSummary> {
   readonly done: Promise<ConsumeSummary>;
-  readonly #output: Writable;
+  readonly #stream: Writable;
   readonly #options: ConsumeOptions;
   readonly #logger: Logger;
+  readonly #output: FrameOutput;
   readonly #stopping = new AbortController();
   #fetcher: Fetcher | undefined;
-  #writer: PcapWriter | undefined;
-  #linkType: number | undefined;
-  #written = 0;
+  /** Records that earlier fetchers met. */
+  #received = 0;
   #foreign = 0;
-  #otherLinkType = 0;
-  readonly #leftOutTypes = new Set<number>();
-  #foreignReported = false;
+  #silenceTimer: NodeJS.Timeout | undefined;
 
-  constructor(output: Writable, options: ConsumeOptions, logger: Logger) {
-    this.#output = output;
+  constructor(stream: Writable, options: ConsumeOptions, logger: Logger) {
+    this.#stream = stream;
     this.#options = options;
     this.#logger = logger;
-    this.#linkType = options.linkType ?? (options.headerNow ? ETHERNET : undefined);
+    this.#output = new FrameOutput(stream, options, logger);
     this.done = this.#run();
   }
 
@@ -85,70 +81,65 @@ class ConsumeRun implements Run<ConsumeSummary> {
 
   summary(): ConsumeSummary {
     return {
-      received: this.#fetcher?.recordCount ?? 0,
-      written: this.#written,
+      received: this.#received + (this.#fetcher?.recordCount ?? 0),
+      written: this.#output.written,
       foreign: this.#foreign,
-      otherLinkType: this.#otherLinkType,
+      otherLinkType: this.#output.otherLinkType,
     };
   }
 
   async #run(): Promise<ConsumeSummary> {
-    const transport = createTransport(this.#options.kafka, this.#logger);
+    const { kafka, linkType, headerNow } = this.#options;
+    const transport = createTransport(kafka, this.#logger);
     // A reader that goes away also ends a run that waits for frames.
-    this.#output.on("error", () => this.stop());
-    if (this.#linkType !== undefined) this.#beginOutput(this.#linkType);
+    this.#stream.on("error", () => this.stop());
+    if (linkType !== undefined || headerNow) this.#output.begin(linkType ?? LINKTYPE_ETHERNET);
     try {
-      await this.#streamOut(transport);
-      if (this.#options.prettyPrint === undefined) {
-        this.#beginOutput(this.#linkType ?? ETHERNET);
-        await this.#writer!.end();
-      }
+      await this.#streamOut(transport).catch((error: unknown) => {
+        if (!this.#isStop(error)) throw error;
+      });
+      await this.#output.end();
     } catch (error) {
-      if (!this.#isExpectedEnd(error)) throw asOutputError(error);
+      if ((error as NodeJS.ErrnoException).code !== "EPIPE") throw asOutputError(error);
     } finally {
+      clearTimeout(this.#silenceTimer);
       await transport.close();
     }
     return this.summary();
   }
 
-  #isExpectedEnd(error: unknown): boolean {
-    if (!(error instanceof Error)) return false;
-    if ((error as NodeJS.ErrnoException).code === "EPIPE") return true;
-    return this.#stopping.signal.aborted && error.name === "AbortError";
+  #isStop(error: unknown): boolean {
+    const { signal } = this.#stopping;
+    return signal.aborted && error instanceof Error && error.name === "AbortError";
   }
 
   async #streamOut(transport: Transport): Promise<void> {
-    const { kafka, exitAtEnd } = this.#options;
+    const { kafka, topic, group, fetcher, start, exitAtEnd } = this.#options;
     const { signal } = this.#stopping;
+    const brokers = kafka.brokers.map(({ host, port }) => `${host}:${port}`).join(",");
     this.#logger.debug(
-      `Connecting to Kafka; ${JSON.stringify({
-        "bootstrap.servers": kafka.brokers.map(({ host, port }) => `${host}:${port}`).join(","),
-        "client.id": kafka.clientId,
-      })}`,
+      `Connecting to Kafka; ${JSON.stringify({ "bootstrap.servers": brokers, "client.id": kafka.clientId })}`,
     );
     await transport.connect(signal);
     const leaders = await this.#waitForTopic(transport);
-    const extent = await this.#findExtent(transport, leaders);
-    if (this.#linkType === undefined && this.#options.prettyPrint === undefined) {
-      const linkType = await findLastLinkType(transport, { ...extent, ...this.#options });
-      if (linkType !== undefined) this.#beginOutput(linkType);
+    const allPartitions = [...leaders.keys()];
+    const [begin, end] = await Promise.all([
+      this.#listOffsets(transport, leaders, allPartitions, "begin"),
+      this.#listOffsets(transport, leaders, allPartitions, "end"),
+    ]);
+    const extent: Extent = { leaders, begin, end };
+    if (this.#output.needsLinkType) {
+      const linkType = await findLastLinkType(transport, { ...extent, topic, fetcher });
+      if (linkType !== undefined) this.#output.begin(linkType);
     }
-    const fetcher = this.#createFetcher(transport, extent);
-    this.#fetcher = fetcher;
+    if (!exitAtEnd) this.#silenceTimer = setTimeout(() => this.#breakSilence(extent), SILENCE_MS);
+    if (group !== undefined) {
+      await this.#readInGroup(transport, group, extent);
+      return;
+    }
+    const from = await this.#startOf(transport, extent, allPartitions, start);
     signal.throwIfAborted();
-    const silence = exitAtEnd
-      ? undefined
-      : setTimeout(() => this.#breakSilence(extent), SILENCE_MS);
-    try {
-      for await (const chunk of fetcher.chunks()) {
-        clearTimeout(silence);
-        await this.#take(chunk);
-        if (this.#isFull()) break;
-      }
-    } finally {
-      clearTimeout(silence);
-      fetcher.stop();
-    }
+    await this.#readAlone(this.#createFetcher(transport, extent, from));
   }
 
   async #waitForTopic(transport: Transport): Promise<readonly number[]> {
@@ -168,25 +159,39 @@ class ConsumeRun implements Run<ConsumeSummary> {
     }
   }
 
-  async #findExtent(transport: Transport, leaders: readonly number[]): Promise<Extent> {
-    const { topic, fetcher, start } = this.#options;
-    const query = {
-      topic,
-      leaders,
-      partitions: [...leaders.keys()],
-      readCommitted: fetcher.isolation === "read_committed",
-    };
-    const [begin, end, from] = await Promise.all([
-      listOffsets(transport, { ...query, at: "begin" }),
-      listOffsets(transport, { ...query, at: "end" }),
-      start.kind === "time" ? listOffsets(transport, { ...query, at: offsetQueryOf(start) }) : null,
-    ]);
-    return { leaders, begin, end, start: from ?? (start.kind === "begin" ? begin : end) };
+  #listOffsets(
+    transport: Transport,
+    leaders: readonly number[],
+    partitions: readonly number[],
+    at: OffsetQuery["at"],
+  ): Promise<Map<number, bigint>> {
+    const { topic, fetcher } = this.#options;
+    const readCommitted = fetcher.isolation === "read_committed";
+    return listOffsets(transport, { topic, leaders, partitions, readCommitted, at });
   }
 
-  #createFetcher(transport: Transport, { leaders, start, end }: Extent): Fetcher {
-    const { topic, fetcher, kafka, exitAtEnd, fileType, prettyPrint } = this.#options;
-    return new Fetcher({
+  async #startOf(
+    transport: Transport,
+    { leaders, begin, end }: Extent,
+    partitions: readonly number[],
+    start: StartPosition,
+  ): Promise<ReadonlyMap<number, bigint>> {
+    if (start.kind === "time") {
+      return this.#listOffsets(transport, leaders, partitions, start);
+    }
+    const offsets = start.kind === "begin" ? begin : end;
+    return new Map(partitions.map((partition) => [partition, offsets.get(partition)!]));
+  }
+
+  #createFetcher(
+    transport: Transport,
+    { leaders, end }: Extent,
+    start: ReadonlyMap<number, bigint>,
+  ): Fetcher {
+    const { topic, fetcher, kafka, group, exitAtEnd, fileType, maxPackets, prettyPrint } =
+      this.#options;
+    this.#received += this.#fetcher?.recordCount ?? 0;
+    this.#fetcher = new Fetcher({
       transport,
       topic,
       leaders,
@@ -195,7 +200,8 @@ class ConsumeRun implements Run<ConsumeSummary> {
       options: fetcher,
       client: kafka,
       nanosecond: fileType === "nsecpcap",
-      withOffsets: prettyPrint !== undefined,
+      // What -m cuts a chunk at is what a group commits.
+      withOffsets: prettyPrint !== undefined || (group !== undefined && maxPackets > 0),
       logger: this.#logger,
       onForeignRecord: (partition, offset, reason) => this.#countForeign(partition, offset, reason),
       ...(prettyPrint && {
@@ -203,63 +209,45 @@ class ConsumeRun implements Run<ConsumeSummary> {
           prettyPrint.print(formatEndOfPartition(prettyPrint.format, topic, partition, offset)),
       }),
     });
+    return this.#fetcher;
   }
 
-  async #take(fetched: FetchedChunk): Promise<void> {
-    const { topic, maxPackets, prettyPrint } = this.#options;
-    const limit = maxPackets > 0 ? maxPackets - this.#written : Infinity;
-    if (prettyPrint !== undefined) {
-      const chunk = { ...fetched, ...takeFrames(fetched, limit) };
-      printConsumed(prettyPrint, topic, chunk, this.#written);
-      this.#written += chunk.frameCount;
-      return;
+  async #readAlone(fetcher: Fetcher): Promise<void> {
+    try {
+      for await (const chunk of fetcher.chunks()) {
+        if (chunk.frameCount > 0) clearTimeout(this.#silenceTimer);
+        await this.#output.take(chunk);
+        if (this.#output.isFull) return;
+      }
+    } finally {
+      fetcher.stop();
     }
-    if (this.#writer === undefined) {
-      const first = fetched.interfaceOf?.[0] ?? 0;
-      this.#beginOutput(fetched.interfaces[first]!.linkType);
-    }
-    const ofType = keepLinkType(fetched, this.#linkType!);
-    if (ofType !== fetched) this.#countOtherLinkTypes(fetched, ofType.frameCount);
-    const chunk = takeFrames(ofType, limit);
-    if (chunk.frameCount === 0) return;
-    await this.#writer!.writeChunk(chunk);
-    this.#written += chunk.frameCount;
   }
 
-  #isFull(): boolean {
-    const { maxPackets } = this.#options;
-    return maxPackets > 0 && this.#written >= maxPackets;
-  }
-
-  #beginOutput(linkType: number): void {
-    if (this.#writer !== undefined || this.#options.prettyPrint !== undefined) return;
-    const { fileType, snapLengthBytes } = this.#options;
-    this.#linkType = linkType;
-    this.#writer = new PcapWriter(this.#output, {
-      linkType,
-      snapLengthBytes,
-      nanosecond: fileType === "nsecpcap",
+  async #readInGroup(transport: Transport, group: GroupOptions, extent: Extent): Promise<void> {
+    const { topic, kafka, start } = this.#options;
+    const logger = this.#logger;
+    await readAsMember({
+      member: new GroupMember({ transport, topic, group, client: kafka, logger }),
+      group,
+      output: this.#output,
+      signal: this.#stopping.signal,
+      logger,
+      allPartitions: [...extent.leaders.keys()],
+      explicitStart: start.kind === "stored" ? undefined : start.kind,
+      startOf: (partitions, groupIsEmpty) => {
+        const explicit = start.kind !== "stored" && groupIsEmpty;
+        const position = explicit ? start : { kind: group.withoutOffset };
+        return this.#startOf(transport, extent, partitions, position);
+      },
+      createFetcher: (from) => this.#createFetcher(transport, extent, from),
+      onFrames: () => clearTimeout(this.#silenceTimer),
     });
-  }
-
-  #countOtherLinkTypes({ frameCount, interfaces, interfaceOf }: FetchedChunk, kept: number): void {
-    this.#otherLinkType += frameCount - kept;
-    const used = interfaceOf === undefined ? [0] : new Set(interfaceOf.subarray(0, frameCount));
-    for (const index of used) {
-      const { linkType } = interfaces[index]!;
-      if (linkType === this.#linkType || this.#leftOutTypes.has(linkType)) continue;
-      this.#leftOutTypes.add(linkType);
-      this.#logger.warn(
-        `Frames of link type ${formatLinkType(linkType)} are left out: a pcap file has one link type, ` +
-          `this one ${formatLinkType(this.#linkType!)}; -F pcapng carries them all, --linktype ${linkType} takes these`,
-      );
-    }
   }
 
   #countForeign(partition: number, offset: bigint, reason: string): void {
     this.#foreign++;
-    if (this.#foreignReported) return;
-    this.#foreignReported = true;
+    if (this.#foreign > 1) return;
     this.#logger.warn(
       `Record at topic "${this.#options.topic}", partition ${partition}, offset ${offset} is not a frame: ` +
         `${reason}; it is skipped, and so are others, which the summary counts`,
