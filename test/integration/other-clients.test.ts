@@ -168,16 +168,23 @@ describe("other Kafka clients", { concurrency: 2 }, () => {
   test("headers say what key and value cannot: link type, wire length, nanoseconds", async () => {
     const topic = await newTopic();
     const bytes = buildUdpFrame(1, 60);
-    const one = (layout: Omit<Parameters<typeof buildCapture>[0], "frames">, frame: TestFrame) =>
-      publish(bootstrap, topic, buildCapture({ ...layout, frames: [frame] }));
-    await one({}, { bytes, wireLength: 1500 });
-    await one({ linkType: 113 }, { bytes });
-    await one({ nanosecond: true }, { bytes, nanoseconds: 5_007 });
-    await one({ nanosecond: true, linkType: 101 }, { bytes, nanoseconds: 999, wireLength: 61 });
-    await one({ nanosecond: true }, { bytes, nanoseconds: 5_000 });
+    const nanoseconds = (linkType: number, frames: readonly TestFrame[]): Buffer =>
+      buildCapture({ nanosecond: true, linkType, frames });
+    const ethernet = [{ wireLength: 1500 }, { nanoseconds: 5_007 }, { nanoseconds: 5_000 }];
+    await publish(
+      bootstrap,
+      topic,
+      nanoseconds(
+        1,
+        ethernet.map((frame) => ({ bytes, ...frame })),
+      ),
+    );
+    await publish(bootstrap, topic, buildCapture({ linkType: 113, frames: [{ bytes }] }));
+    const cut = { bytes, nanoseconds: 999, wireLength: 61 };
+    await publish(bootstrap, topic, nanoseconds(101, [cut]));
     assert.deepEqual(
       (await readWithKcat(topic)).map(({ headers }) => headers.split(",").toSorted().join(" ")),
-      ["origlen=1500", "linktype=113", "ns=7", "linktype=101 ns=999 origlen=61", ""],
+      ["origlen=1500", "ns=7", "", "linktype=113", "linktype=101 ns=999 origlen=61"],
     );
   });
 
@@ -316,7 +323,6 @@ describe("other Kafka clients", { concurrency: 2 }, () => {
 
   for (const [kind, record, reason] of [
     ["a key of 3 bytes", "raw,010203,00", /key has 3 bytes/],
-    ["a key of 10 bytes", "raw,00000000000000010203,00", /key has 10 bytes/],
     ["no value", "time,5,null", /no value/],
     ["a value of a megabyte", "time,5,json", /value has 1000011 bytes/],
     ["the largest key", `time,${2n ** 64n - 1n},00`, /time after 2106/],

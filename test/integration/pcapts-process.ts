@@ -231,6 +231,6 @@ export async function eventually(
 
 function shortPause(): Promise<void> {
   return new Promise((resolve) => {
-    setTimeout(resolve, 10);
+    setTimeout(resolve, 20);
   });
 }
