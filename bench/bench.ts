@@ -1,360 +1,350 @@
-// pcapts beside its peers in one run: npm run bench -- [--frames N] [--rounds R] [--only publish|read]
+// pcapts beside its peers in one run: npm run bench -- --help
 //
 // Each program is a process of its own, measured from start to end by the kernel's account of it. The
 // programs take turns, so that what else the machine does meets all of them; ratios are taken
 // within a round, because only those compare like with like.
 import { execFileSync, spawnSync } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync } from "node:fs";
-import { cpus, tmpdir, totalmem, version as kernelVersion } from "node:os";
+import * as fs from "node:fs";
+import { cpus, loadavg, release, tmpdir, totalmem } from "node:os";
 import path from "node:path";
-import { parseArgs } from "node:util";
 import { Kafka, logLevel } from "kafkajs";
 import {
+  type TestBroker,
   createTopic,
   projectRoot,
-  pythonExecutable,
   randomTopicName,
   startBroker,
 } from "../test/brokers.ts";
+import { replaceDocsBlock } from "./docs-block.ts";
 import { generateCapture } from "./generate-capture.ts";
+import { cpuSecondsOf, measure, stopMeasuring } from "./measure.ts";
+import { BENCH_USAGE, type BenchOptions, BenchUsageError, parseBenchOptions } from "./options.ts";
+import { faultOfOutput } from "./output-check.ts";
+import {
+  type Program,
+  choosePrograms,
+  compilePeers,
+  libraryVersions,
+  ownPublisher,
+} from "./programs.ts";
+import type { Environment, Report, Run, Workload } from "./report.ts";
+import { inTurn } from "./statistics.ts";
+import { formatReport, formatRun } from "./tables.ts";
 
-const PARTITIONS = 4;
+const HEAP_MEGABYTES = 1024;
+/** What warms up is this part of a run: the broker's JVM compiles what it meets often. */
+const WARM_UP_SHARE = 5;
 
-const peerFile = (name: string): string => path.join(projectRoot, "bench/peers", name);
-const compiledPeer = (name: string): string => path.join(projectRoot, "dist/bench/peers", name);
-
-interface Cost {
-  readonly wallSeconds: number;
-  readonly cpuSeconds: number;
-  readonly peakMegabytes: number;
-  readonly status: number;
-}
-
-interface Result extends Cost {
-  readonly framesPerSecond: number;
-  readonly cpuPerMillion: number;
-  /** Why the run does not count. */
-  readonly fault: string | undefined;
-}
-
-interface Peer {
-  readonly name: string;
-  readonly settings: string;
+/** A capture file of a workload. */
+interface Input {
+  readonly file: string;
   readonly frames: number;
-  /** Program and arguments for a topic. */
-  readonly command: (topic: string) => readonly string[];
+  readonly frameBytes: number;
 }
 
-const { values } = parseArgs({
-  options: {
-    frames: { type: "string", default: "1000000" },
-    rounds: { type: "string", default: "3" },
-    only: { type: "string", default: "publish,read" },
-  },
-});
-const frames = positiveInteger("--frames", values.frames);
-const rounds = positiveInteger("--rounds", values.rounds);
-const wanted = new Set(values.only.split(","));
-const fewer = Math.max(1, Math.round(frames / 5));
+/** What the runs share. */
+interface Bench {
+  readonly options: BenchOptions;
+  readonly broker: TestBroker;
+  /** On disk, beside the broker's data. */
+  readonly scratch: string;
+  readonly outputFile: string;
+  readonly programs: readonly Program[];
+  readonly runs: Run[];
+  readonly deadlineMs: number;
+}
 
-const scratch = mkdtempSync(path.join(tmpdir(), "pcapts-bench-"));
-const capture = path.join(scratch, "capture.pcap");
-const output = path.join(scratch, "out.pcap");
-const broker = await startBroker({
-  jvm: "server",
-  heapMegabytes: 1024,
-  properties: { "log.retention.ms": -1, "log.segment.delete.delay.ms": 100 },
-});
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.on(signal, () => {
-    rmSync(scratch, { recursive: true, force: true });
-    process.exit(130);
+class OutOfTime extends Error {}
+
+let options: BenchOptions;
+try {
+  options = parseBenchOptions(process.argv.slice(2));
+} catch (error) {
+  if (!(error instanceof BenchUsageError)) throw error;
+  console.error(`bench: ${error.message}\n\n${BENCH_USAGE}`);
+  process.exit(2);
+}
+if (options.help) {
+  console.log(BENCH_USAGE);
+} else {
+  const report =
+    options.fromFile === undefined
+      ? await measureAll(options)
+      : (JSON.parse(fs.readFileSync(options.fromFile, "utf8")) as Report);
+  publishReport(report, options);
+}
+
+async function measureAll(wanted: BenchOptions): Promise<Report> {
+  const loadAverage = loadavg()[0] ?? NaN;
+  if (loadAverage > 0.5) {
+    console.log(`bench: the machine is not quiet (load ${loadAverage.toFixed(2)}): expect noise`);
+  }
+  compilePeers();
+  const { programs, absent } = choosePrograms(wanted);
+  const scratch = fs.mkdtempSync(path.join(tmpdir(), "pcapts-bench-"));
+  let outputFolder = scratch;
+  let broker: TestBroker | undefined;
+  const cleanUp = (): void => {
+    for (const folder of new Set([scratch, outputFolder])) {
+      fs.rmSync(folder, { recursive: true, force: true });
+    }
+  };
+  process.once("exit", cleanUp);
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.once(signal, () => {
+      stopMeasuring();
+      // The broker goes at exit.
+      process.exit(130);
+    });
+  }
+  try {
+    outputFolder = makeOutputFolder(scratch, wanted);
+    broker = await startBroker({
+      jvm: "server",
+      heapMegabytes: HEAP_MEGABYTES,
+      properties: { "log.retention.ms": -1, "log.segment.delete.delay.ms": 100 },
+    });
+    const bench: Bench = {
+      options: wanted,
+      broker,
+      scratch,
+      outputFile: path.join(outputFolder, "output"),
+      programs,
+      runs: [],
+      deadlineMs: Date.now() + wanted.totalLimitSeconds * 1000,
+    };
+    const environment = describeEnvironment(bench, loadAverage);
+    await measureWorkloads(bench);
+    return {
+      table: wanted.table2 ? 2 : 1,
+      rounds: wanted.rounds,
+      frames: wanted.frames,
+      environment,
+      programs: programs.map(({ task, name, title, settings }) => ({
+        task,
+        name,
+        title,
+        settings,
+      })),
+      absent,
+      runs: bench.runs,
+    };
+  } finally {
+    await broker?.remove();
+    cleanUp();
+  }
+}
+
+function publishReport(report: Report, { jsonFile, docs }: BenchOptions): void {
+  const text = formatReport(report);
+  console.log(`\n${text}`);
+  if (jsonFile !== undefined) fs.writeFileSync(jsonFile, `${JSON.stringify(report, null, 2)}\n`);
+  const faulty = report.runs.some(({ fault }) => fault !== undefined);
+  if (faulty) process.exitCode = 1;
+  if (!docs) return;
+  if (faulty || process.exitCode === 1) {
+    console.error("bench: docs/benchmarks.md stays as it is, because not every run counts");
+    return;
+  }
+  const file = path.join(projectRoot, "docs/benchmarks.md");
+  const block = report.table === 1 ? "table 1" : "table 2";
+  fs.writeFileSync(file, replaceDocsBlock(fs.readFileSync(file, "utf8"), block, text));
+}
+
+async function measureWorkloads(bench: Bench): Promise<void> {
+  const { frameBytes, partitions, table2 } = bench.options;
+  const shapes = table2
+    ? [64, 200, 1400].flatMap((bytes) => [1, 4, 64].map((count) => [bytes, count] as const))
+    : [[frameBytes, partitions] as const];
+  try {
+    for (const [bytes, count] of shapes) await measureWorkload(bench, bytes, count);
+  } catch (error) {
+    if (!(error instanceof OutOfTime)) throw error;
+    console.error("bench: --total-limit is over; what follows is incomplete");
+    process.exitCode = 1;
+  }
+}
+
+async function measureWorkload(
+  bench: Bench,
+  frameBytes: number | undefined,
+  partitions: number,
+): Promise<void> {
+  const { options: wanted, programs, scratch } = bench;
+  const input = makeInput(path.join(scratch, "capture.pcap"), wanted.frames, frameBytes);
+  const warmUpFrames = Math.max(1, Math.round(wanted.frames / WARM_UP_SHARE));
+  const warmUp = makeInput(path.join(scratch, "warm-up.pcap"), warmUpFrames, frameBytes);
+  const workload: Workload = {
+    partitions,
+    frameBytes,
+    averageFrameBytes: input.frameBytes / input.frames,
+  };
+  const publishers = programs.filter(({ task }) => task === "publish");
+  const readers = programs.filter(({ task }) => task === "read");
+
+  console.log(`\nwarming up: ${partitions} partitions, ${frameBytes ?? "mixed"} bytes`);
+  for (const program of publishers) await publishOnce(bench, program, warmUp, workload, 0);
+  let topic: string | undefined;
+  if (readers.length > 0) {
+    const small = await fillTopic(bench, warmUp, workload);
+    for (const program of readers) await readOnce(bench, program, small, warmUp, workload, 0);
+    await deleteTopic(bench, small);
+    topic = await fillTopic(bench, input, workload);
+  }
+  for (let round = 1; round <= wanted.rounds; round++) {
+    for (const program of inTurn(publishers, round)) {
+      await publishOnce(bench, program, input, workload, round);
+    }
+    if (topic === undefined) continue;
+    for (const program of inTurn(readers, round)) {
+      await readOnce(bench, program, topic, input, workload, round);
+    }
+  }
+  if (topic !== undefined) await deleteTopic(bench, topic);
+}
+
+/** The topic that all readers read: pcapts' own, as that is what its users have. */
+async function fillTopic(bench: Bench, input: Input, workload: Workload): Promise<string> {
+  const topic = await newTopic(bench, "read", workload.partitions);
+  const run = await runOnce(bench, ownPublisher(), topic, input, workload, 0);
+  const stored = await recordsOf(bench, topic);
+  if (run.fault !== undefined || stored !== input.frames) {
+    throw new Error(`Cannot fill a topic to read: ${run.fault ?? `it has ${stored} records`}`);
+  }
+  return topic;
+}
+
+async function publishOnce(
+  bench: Bench,
+  program: Program,
+  input: Input,
+  workload: Workload,
+  round: number,
+): Promise<void> {
+  const topic = await newTopic(bench, program.name, workload.partitions);
+  const run = await runOnce(bench, program, topic, input, workload, round);
+  const stored = await recordsOf(bench, topic);
+  await deleteTopic(bench, topic);
+  keep(bench, {
+    ...run,
+    fault:
+      run.fault ?? (stored === run.frames ? undefined : `${stored} records, not ${run.frames}`),
   });
 }
-try {
-  await main();
-} finally {
-  await broker.remove();
-  rmSync(scratch, { recursive: true, force: true });
+
+async function readOnce(
+  bench: Bench,
+  program: Program,
+  topic: string,
+  input: Input,
+  workload: Workload,
+  round: number,
+): Promise<void> {
+  fs.rmSync(bench.outputFile, { force: true });
+  const run = await runOnce(bench, program, topic, input, workload, round);
+  const fault = run.fault ?? faultOfOutput(bench.outputFile, program.rawOutput, input);
+  fs.rmSync(bench.outputFile, { force: true });
+  keep(bench, { ...run, fault });
 }
 
-async function main(): Promise<void> {
-  const generated = generateCapture(capture, { frames });
-  const average = (generated.frameBytes / frames).toFixed(0);
-  const bootstrap = broker.bootstrap;
-  const bin = path.join(projectRoot, "bin/pcapts.js");
-
-  const publishers: Peer[] = [
-    {
-      name: "pcapts",
-      settings: "its defaults: acks=all, enable.idempotence=true, linger.ms=5, batch.size=1000000",
-      frames,
-      command: (topic) =>
-        [process.execPath, bin, "-p", "-r", capture].concat(["-t", topic, "-k", bootstrap]),
-    },
-    {
-      name: "pycapa",
-      settings: "produce() + poll(0) a frame; acks=all, enable.idempotence=true, else defaults",
-      frames,
-      command: (topic) => [
-        pythonExecutable,
-        peerFile("pycapa_producer.py"),
-        bootstrap,
-        topic,
-        capture,
-      ],
-    },
-    {
-      name: "kafkajs",
-      settings: "send() of 2,000 frames, acks=-1, idempotent",
-      frames: fewer,
-      command: (topic) =>
-        [process.execPath, compiledPeer("kafkajs-producer.js")].concat([
-          bootstrap,
-          topic,
-          capture,
-          String(fewer),
-        ]),
-    },
-  ];
-  const readers: Peer[] = [
-    {
-      name: "pcapts",
-      settings: "-o begin -e, its defaults",
-      frames,
-      command: (topic) =>
-        [process.execPath, bin, "-c", "-t", topic].concat(["-k", bootstrap, "-o", "begin", "-e"]),
-    },
-    {
-      name: "pycapa",
-      settings: "poll() a record, write and flush a frame; librdkafka's defaults",
-      frames,
-      command: (topic) => [pythonExecutable, peerFile("pycapa_consumer.py"), bootstrap, topic],
-    },
-    {
-      name: "kafkajs",
-      settings: "eachBatch, one write a batch, maxWaitTimeInMs 500",
-      frames,
-      command: (topic) => [
-        process.execPath,
-        compiledPeer("kafkajs-consumer.js"),
-        bootstrap,
-        topic,
-        String(frames),
-      ],
-    },
-  ];
-
-  print(`machine   ${cpus().length} × ${cpus()[0]?.model ?? "?"}, ${gigabytes()} GB`);
-  print(`system    ${kernelVersion()}`);
-  print(`software  Node ${process.version}, ${pythonVersions()}, commit ${commit()}`);
-  print(`broker    Kafka 4.3.0 on this machine, one node, heap 1 GB, G1`);
-  print(`input     ${frames} frames of ${average} bytes on average, ${PARTITIONS} partitions`);
-  print(`rounds    ${rounds}, programs take turns; kafkajs publishes ${fewer} frames`);
-
-  const published = new Map<string, Result[]>();
-  const read = new Map<string, Result[]>();
-  for (let round = 1; round <= rounds; round++) {
-    let fullTopic: string | undefined;
-    const usedTopics: string[] = [];
-    for (const peer of inTurn(publishers, round)) {
-      // Readers need a full topic even when publishing is not what is asked for.
-      if (!wanted.has("publish") && fullTopic !== undefined) break;
-      if (!wanted.has("publish") && peer.frames !== frames) continue;
-      const topic = randomTopicName(peer.name);
-      await createTopic(bootstrap, topic, { partitions: PARTITIONS });
-      usedTopics.push(topic);
-      const cost = measure(peer.command(topic), "/dev/null");
-      const stored = await recordsOf(topic);
-      const result = judge(peer, cost, stored, "records in the topic");
-      if (result.fault === undefined && peer.frames === frames) {
-        // pcapts' own topic is what its users read; any complete one serves else.
-        if (fullTopic === undefined || peer.name === "pcapts") fullTopic = topic;
-      }
-      report("publish", round, peer, result);
-      published.set(peer.name, [...(published.get(peer.name) ?? []), result]);
-    }
-    if (wanted.has("read") && fullTopic !== undefined) {
-      for (const peer of inTurn(readers, round)) {
-        const cost = measure(peer.command(fullTopic), output);
-        const result = judge(peer, cost, framesOf(output), "frames in the output");
-        report("read", round, peer, result);
-        read.set(peer.name, [...(read.get(peer.name) ?? []), result]);
-      }
-    }
-    await deleteTopics(usedTopics);
+async function runOnce(
+  bench: Bench,
+  program: Program,
+  topic: string,
+  input: Input,
+  workload: Workload,
+  round: number,
+): Promise<Run> {
+  const leftSeconds = (bench.deadlineMs - Date.now()) / 1000;
+  if (leftSeconds <= 0) throw new OutOfTime();
+  const brokerPid = bench.broker.pid;
+  if (brokerPid === undefined) {
+    throw new Error(`Kafka has ended; the end of its log:\n${bench.broker.log().slice(-2_000)}`);
   }
-  if (wanted.has("publish")) summarise("publish a file", publishers, published);
-  if (wanted.has("read")) summarise("read a topic out as pcap", readers, read);
-}
-
-/** Another one begins each round. */
-function inTurn<T>(items: readonly T[], round: number): T[] {
-  return items
-    .map((_, index) => items[(index + round - 1) % items.length])
-    .filter((x) => x !== undefined);
-}
-
-function measure(command: readonly string[], stdout: string): Cost {
-  const result = path.join(scratch, "cost.json");
-  const run = spawnSync(
-    pythonExecutable,
-    [path.join(projectRoot, "bench/peers/measure.py"), result, stdout, ...command],
-    { encoding: "utf8", stdio: ["ignore", "inherit", "pipe"] },
-  );
-  if (run.status !== 0) throw new Error(`Cannot measure ${command.join(" ")}: ${run.stderr}`);
-  const cost = JSON.parse(readFileSync(result, "utf8")) as Cost;
-  if (cost.status !== 0) print(run.stderr.trim().split("\n").slice(-3).join("\n"));
-  return cost;
-}
-
-function judge(peer: Peer, cost: Cost, count: number, what: string): Result {
+  const frames = Math.max(1, Math.round(input.frames / program.share));
+  // What an earlier run left for the disk shall not be written during this one.
+  spawnSync("sync", ["-f", bench.scratch]);
+  const brokerBefore = cpuSecondsOf(brokerPid);
+  const cost = await measure({
+    command: program.command({
+      bootstrap: bench.broker.bootstrap,
+      topic,
+      capture: input.file,
+      frames,
+    }),
+    output: program.task === "read" ? bench.outputFile : "/dev/null",
+    resultFile: path.join(bench.scratch, "cost.json"),
+    limitSeconds: Math.min(bench.options.runLimitSeconds, leftSeconds),
+  });
   const faults = [];
-  if (cost.status !== 0) faults.push(`exit status ${cost.status}`);
-  if (count !== peer.frames) faults.push(`${count} ${what}, not ${peer.frames}`);
+  if (cost.timedOut) faults.push(`ended after ${cost.wallSeconds.toFixed(0)} s`);
+  else if (cost.status !== 0) faults.push(`exit status ${cost.status}: ${cost.complaint}`);
   return {
-    ...cost,
-    framesPerSecond: peer.frames / cost.wallSeconds,
-    cpuPerMillion: (cost.cpuSeconds / peer.frames) * 1e6,
-    fault: faults.length > 0 ? faults.join("; ") : undefined,
+    task: program.task,
+    program: program.name,
+    workload,
+    round,
+    frames,
+    wallSeconds: cost.wallSeconds,
+    cpuSeconds: cost.cpuSeconds,
+    brokerCpuSeconds: cpuSecondsOf(brokerPid) - brokerBefore,
+    peakMegabytes: cost.peakMegabytes,
+    fault: faults[0],
   };
 }
 
-function report(task: string, round: number, peer: Peer, result: Result): void {
-  const run = `${task} ${round} ${peer.name}:`;
-  if (result.fault !== undefined) {
-    process.exitCode = 1;
-    print(`${run} does not count: ${result.fault}`);
-    return;
-  }
-  print(
-    `${run} ${result.wallSeconds.toFixed(2)} s, ${Math.round(result.framesPerSecond)} frames/s, ` +
-      `${result.cpuSeconds.toFixed(2)} s CPU, ${result.peakMegabytes.toFixed(0)} MB`,
-  );
+/** Round 0 is warming up: it counts only when it fails. */
+function keep(bench: Bench, run: Run): void {
+  if (run.round > 0 || run.fault !== undefined) bench.runs.push(run);
+  console.log(formatRun(run));
 }
 
-function summarise(title: string, peers: readonly Peer[], results: Map<string, Result[]>): void {
-  print(`\n${title}: median (least - most)`);
-  for (const peer of peers) {
-    const all = (results.get(peer.name) ?? []).filter(({ fault }) => fault === undefined);
-    print(`  ${peer.name.padEnd(8)} ${peer.settings}`);
-    if (all.length === 0) {
-      print(`           no run counts`);
-      continue;
-    }
-    print(
-      `           frames/s       ${spread(
-        all.map((r) => r.framesPerSecond),
-        0,
-      )}`,
-    );
-    print(
-      `           wall s         ${spread(
-        all.map((r) => r.wallSeconds),
-        2,
-      )}`,
-    );
-    print(
-      `           CPU s/million  ${spread(
-        all.map((r) => r.cpuPerMillion),
-        2,
-      )}`,
-    );
-    print(
-      `           peak MB        ${spread(
-        all.map((r) => r.peakMegabytes),
-        0,
-      )}`,
-    );
-  }
-  const [own, ...others] = peers;
-  for (const other of others) {
-    const pairs = (results.get(own?.name ?? "") ?? [])
-      .map((mine, round) => [mine, results.get(other.name)?.[round]] as const)
-      .filter(([mine, theirs]) => mine.fault === undefined && theirs?.fault === undefined);
-    if (pairs.length === 0) continue;
-    const times = pairs.map(
-      ([mine, theirs]) => mine.framesPerSecond / (theirs?.framesPerSecond ?? NaN),
-    );
-    const cpu = pairs.map(([mine, theirs]) => mine.cpuPerMillion / (theirs?.cpuPerMillion ?? NaN));
-    print(
-      `  ${own?.name} against ${other.name}: ${spread(times, 2)} times the frames/s, ${spread(cpu, 2)} of the CPU`,
-    );
-  }
+function makeInput(file: string, frames: number, frameBytes: number | undefined): Input {
+  const { frameBytes: bytes } = generateCapture(file, { frames, frameBytes });
+  return { file, frames, frameBytes: bytes };
 }
 
-function spread(numbers: readonly number[], digits: number): string {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const high = sorted[middle] ?? NaN;
-  const median = sorted.length % 2 === 1 ? high : (high + (sorted[middle - 1] ?? NaN)) / 2;
-  const [least, most] = [sorted[0] ?? NaN, sorted.at(-1) ?? NaN];
-  return `${median.toFixed(digits)} (${least.toFixed(digits)} - ${most.toFixed(digits)})`;
-}
-
-/** Frames of a little-endian pcap file; -1 when it is not one, or is cut. */
-function framesOf(file: string): number {
-  const input = openSync(file, "r");
-  const window = Buffer.alloc(1 << 20);
+/** In memory where there is room for a whole output, so that no disk is measured; else on disk. */
+function makeOutputFolder(scratch: string, { frames, frameBytes, table2 }: BenchOptions): string {
+  const needed = frames * ((table2 ? 1400 : (frameBytes ?? 204)) + 16) * 1.1;
   try {
-    if (readSync(input, window, 0, 24, 0) !== 24 || window.readUInt32LE(0) !== 0xa1b2c3d4)
-      return -1;
-    let position = 24;
-    let count = 0;
-    for (;;) {
-      const bytes = readSync(input, window, 0, window.length, position);
-      if (bytes === 0) return count;
-      let at = 0;
-      while (at + 16 <= bytes) {
-        const next = at + 16 + window.readUInt32LE(at + 8);
-        if (next > bytes) break;
-        at = next;
-        count++;
-      }
-      if (at === 0) return -1;
-      position += at;
-    }
-  } finally {
-    closeSync(input);
+    const { bavail, bsize } = fs.statfsSync("/dev/shm");
+    if (bavail * bsize > needed) return fs.mkdtempSync("/dev/shm/pcapts-bench-");
+  } catch {
+    // No such place, or not for us.
   }
+  return scratch;
 }
 
-async function withAdmin<T>(work: (admin: ReturnType<Kafka["admin"]>) => Promise<T>): Promise<T> {
-  const admin = new Kafka({ brokers: [broker.bootstrap], logLevel: logLevel.NOTHING }).admin();
-  await admin.connect();
+function describeEnvironment(bench: Bench, loadAverage: number): Environment {
+  const processors = cpus();
+  const gigabytes = (totalmem() / 2 ** 30).toFixed(0);
+  const dataPlace = fileSystemOf(bench.broker.directory);
+  const outputPlace = fileSystemOf(path.dirname(bench.outputFile));
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    commit: commit(),
+    machine: `${processors.length} × ${processors[0]?.model ?? "?"}, ${gigabytes} GB`,
+    system: `Linux ${release()}, ${distribution()}`,
+    software: libraryVersions(),
+    broker:
+      `Kafka 4.3.0 on the same machine, one node, heap ${HEAP_MEGABYTES} MB, G1, data on ${dataPlace}; ` +
+      "a fresh topic for each publishing run, made before it",
+    output: `a file on ${outputPlace}`,
+    loadAverage,
+  };
+}
+
+function fileSystemOf(folder: string): string {
+  return execFileSync("stat", ["-f", "-c", "%T", folder], { encoding: "utf8" }).trim();
+}
+
+function distribution(): string {
   try {
-    return await work(admin);
-  } finally {
-    await admin.disconnect();
+    return /^PRETTY_NAME="(.*)"$/m.exec(fs.readFileSync("/etc/os-release", "utf8"))?.[1] ?? "?";
+  } catch {
+    return "?";
   }
-}
-
-function recordsOf(topic: string): Promise<number> {
-  return withAdmin(async (admin) => {
-    const offsets = await admin.fetchTopicOffsets(topic);
-    return offsets.reduce((sum, { high, low }) => sum + Number(high) - Number(low), 0);
-  });
-}
-
-function deleteTopics(topics: string[]): Promise<void> {
-  return withAdmin((admin) => admin.deleteTopics({ topics }));
-}
-
-function positiveInteger(flag: string, text: string): number {
-  const number = Number(text.replaceAll(/[_,]/g, ""));
-  if (Number.isSafeInteger(number) && number > 0) return number;
-  throw new RangeError(`${flag} expects a positive integer, not ${JSON.stringify(text)}`);
-}
-
-function gigabytes(): string {
-  return (totalmem() / 2 ** 30).toFixed(0);
-}
-
-function pythonVersions(): string {
-  const program =
-    "import platform, confluent_kafka as c; print(f'Python {platform.python_version()}, " +
-    "confluent-kafka {c.version()}, librdkafka {c.libversion()[0]}')";
-  return execFileSync(pythonExecutable, ["-c", program], { encoding: "utf8" }).trim();
 }
 
 function commit(): string {
@@ -365,6 +355,38 @@ function commit(): string {
   return run.status === 0 ? run.stdout.trim() : "unknown";
 }
 
-function print(text: string): void {
-  console.log(text);
+async function newTopic(bench: Bench, prefix: string, partitions: number): Promise<string> {
+  const topic = randomTopicName(prefix);
+  await createTopic(bench.broker.bootstrap, topic, { partitions });
+  return topic;
+}
+
+async function withAdmin<T>(
+  { broker }: Bench,
+  work: (admin: ReturnType<Kafka["admin"]>) => Promise<T>,
+): Promise<T> {
+  const admin = new Kafka({ brokers: [broker.bootstrap], logLevel: logLevel.NOTHING }).admin();
+  await admin.connect();
+  try {
+    return await work(admin);
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+function recordsOf(bench: Bench, topic: string): Promise<number> {
+  return withAdmin(bench, async (admin) => {
+    const offsets = await admin.fetchTopicOffsets(topic);
+    return offsets.reduce((sum, { high, low }) => sum + Number(high) - Number(low), 0);
+  });
+}
+
+/** Resolves when its files are gone, so that the disk holds no more than two topics. */
+async function deleteTopic(bench: Bench, topic: string): Promise<void> {
+  await withAdmin(bench, (admin) => admin.deleteTopics({ topics: [topic] }));
+  const data = path.join(bench.broker.directory, "data");
+  const deadline = Date.now() + 30_000;
+  while (fs.readdirSync(data).some((name) => name.startsWith(topic)) && Date.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
 }

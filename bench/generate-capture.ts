@@ -7,6 +7,8 @@ export interface CaptureShape {
   readonly flows?: number;
   /** The same seed gives the same file; default 1. */
   readonly seed?: number;
+  /** Length of every frame, even, 54 to 1514; default a mixture of about 200 bytes. */
+  readonly frameBytes?: number | undefined;
   /** Capture time of the first frame, seconds since the epoch; default 1,700,000,000. */
   readonly firstSecond?: number;
 }
@@ -42,7 +44,8 @@ export function generateCapture(file: string, shape: CaptureShape): GeneratedCap
   const flowCount = shape.flows ?? 2_000;
   const random = randomNumbers(shape.seed ?? 1);
   const payload = textOf(random, 1 << 16);
-  const lengths = LENGTHS.flatMap(([bytes, percent]) => Array<number>(percent).fill(bytes));
+  const mixture = shape.frameBytes === undefined ? LENGTHS : [[shape.frameBytes, 100] as const];
+  const lengths = mixture.flatMap(([bytes, percent]) => Array<number>(percent).fill(bytes));
   const flows = Array.from({ length: flowCount }, () => ({
     client: 0x0a00_0000 | (random() & 0xff_ffff),
     server: 0xc0a8_0000 | (random() & 0xffff),

@@ -1,22 +1,49 @@
-"""Runs a program and writes its cost as JSON: measure.py RESULT OUTPUT PROGRAM ARGUMENT…
+"""Runs a program and writes its cost as JSON: measure.py LIMIT RESULT OUTPUT PROGRAM ARGUMENT…
 
 The program's standard output goes to the file OUTPUT. CPU and peak memory are the kernel's account of
-that one process and the children it waited for (wait4), so no clock of ours runs inside it.
+that one process and the children it waited for (wait4), so no clock of ours runs inside it; the peak is never below
+this interpreter's own 10 MB, which the process held before it became the program. After LIMIT seconds, or when this
+process ends, the program is killed.
 """
 
+import ctypes
 import json
 import os
+import signal
 import sys
 import time
 
-result, output, *command = sys.argv[1:]
+limit, result, output, *command = sys.argv[1:]
+PR_SET_PDEATHSIG = 1
+libc = ctypes.CDLL(None)
+
 stdout = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+timed_out = False
 begin = time.monotonic()
-pid = os.posix_spawnp(
-    command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, stdout, 1)]
-)
+pid = os.fork()
+if pid == 0:
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.dup2(stdout, 1)
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        print(f"{command[0]}: {error}", file=sys.stderr)
+        os._exit(127)
+
+
+def end(number, frame):
+    global timed_out
+    timed_out = timed_out or number == signal.SIGALRM
+    os.kill(pid, signal.SIGKILL)
+
+
+for number in (signal.SIGALRM, signal.SIGTERM, signal.SIGINT):
+    signal.signal(number, end)
+signal.setitimer(signal.ITIMER_REAL, float(limit))
 _, status, usage = os.wait4(pid, 0)
 wall = time.monotonic() - begin
+signal.setitimer(signal.ITIMER_REAL, 0)
 with open(result, "w", encoding="utf-8") as file:
     json.dump(
         {
@@ -24,6 +51,7 @@ with open(result, "w", encoding="utf-8") as file:
             "cpuSeconds": usage.ru_utime + usage.ru_stime,
             "peakMegabytes": usage.ru_maxrss / 1024,
             "status": os.waitstatus_to_exitcode(status),
+            "timedOut": timed_out,
         },
         file,
     )

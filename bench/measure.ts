@@ -1,0 +1,63 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { projectRoot, pythonExecutable } from "../test/brokers.ts";
+
+/** What a program cost by the kernel's account, and how it ended. */
+export interface Cost {
+  readonly wallSeconds: number;
+  /** User and system time. */
+  readonly cpuSeconds: number;
+  readonly peakMegabytes: number;
+  /** Negative: the signal that ended it. */
+  readonly status: number;
+  readonly timedOut: boolean;
+  /** The last lines of its standard error. */
+  readonly complaint: string;
+}
+
+/** What {@link measure} runs. */
+export interface Measuring {
+  readonly command: readonly string[];
+  /** The file that gets its standard output. */
+  readonly output: string;
+  /** Where the cost is passed through. */
+  readonly resultFile: string;
+  readonly limitSeconds: number;
+}
+
+let running: ChildProcess | undefined;
+
+/** Runs a program from start to end. It dies with this process. */
+export async function measure(measuring: Measuring): Promise<Cost> {
+  const { command, output, resultFile, limitSeconds } = measuring;
+  const watcher = [path.join(projectRoot, "bench/peers/measure.py"), String(limitSeconds)];
+  const child = spawn(pythonExecutable, [...watcher, resultFile, output, ...command], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  running = child;
+  let complaint = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    complaint = (complaint + text).slice(-2_000);
+  });
+  const [status] = (await once(child, "close")) as [number | null];
+  running = undefined;
+  if (status !== 0) throw new Error(`Cannot measure ${command.join(" ")}: ${complaint}`);
+  const cost = JSON.parse(readFileSync(resultFile, "utf8")) as Omit<Cost, "complaint">;
+  return { ...cost, complaint: complaint.trim().split("\n").slice(-3).join("\n") };
+}
+
+/** Ends the program that is being measured, if there is one. */
+export function stopMeasuring(): void {
+  running?.kill("SIGTERM");
+}
+
+/** User and system seconds that a process has taken so far (proc(5), stat). */
+export function cpuSecondsOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+  // The name before it may hold spaces and parentheses.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const CLOCK_TICKS_PER_SECOND = 100;
+  return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND;
+}

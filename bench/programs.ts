@@ -1,0 +1,242 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import path from "node:path";
+import { cacheDirectory, projectRoot, pythonExecutable } from "../test/brokers.ts";
+import type { BenchOptions } from "./options.ts";
+import { PROGRAM_NAMES, TABLE2_PROGRAM_NAMES } from "./options.ts";
+import type { AbsentProgram, ProgramInReport } from "./report.ts";
+
+/** What one run works on. */
+export interface RunPlace {
+  readonly bootstrap: string;
+  readonly topic: string;
+  /** The capture to publish; readers need it not. */
+  readonly capture: string;
+  readonly frames: number;
+}
+
+/** A program that takes part. */
+export interface Program extends ProgramInReport {
+  /** It is so slow that it gets this part of the frames: 5 is a fifth. */
+  readonly share: number;
+  /** Whether it writes the frames' bytes alone instead of pcap. */
+  readonly rawOutput: boolean;
+  readonly command: (place: RunPlace) => readonly string[];
+}
+
+/** Programs and those that cannot run here. */
+export interface Programs {
+  readonly programs: readonly Program[];
+  readonly absent: readonly AbsentProgram[];
+}
+
+const peerFile = (name: string): string => path.join(projectRoot, "bench/peers", name);
+const compiledPeer = (name: string): string => path.join(projectRoot, "dist/bench/peers", name);
+const cPeer = (name: string): string => path.join(cacheDirectory, "bench", name);
+
+/** Compiles the C programs against the system's librdkafka and libpcap, into the cache. */
+export function compilePeers(): void {
+  mkdirSync(path.join(cacheDirectory, "bench"), { recursive: true });
+  for (const name of ["produce", "produce-batch", "consume-batch"]) {
+    const flags = ["-O2", "-Wall", "-Wextra", "-o", cPeer(name), peerFile(`${name}.c`)];
+    execFileSync("cc", [...flags, "-lrdkafka", "-lpcap"], { stdio: "inherit" });
+  }
+}
+
+/** Versions of the libraries that the programs run on. */
+export function libraryVersions(): string {
+  const python =
+    "import platform, confluent_kafka as c; print(f'Python {platform.python_version()}, " +
+    "confluent-kafka {c.version()} (librdkafka {c.libversion()[0]})')";
+  return [
+    `Node ${process.version}`,
+    `${firstLine(cPeer("produce"), ["--version"])} for C and node-rdkafka`,
+    firstLine(pythonExecutable, ["-c", python]),
+    `kcat ${/librdkafka ([\d.]+)/.exec(execFileSync("kcat", ["-V"], { encoding: "utf8" }))?.[0] ?? "?"}`,
+    firstLine("cc", ["--version"]),
+  ].join(", ");
+}
+
+/** The programs that were asked for, pcapts first. */
+export function choosePrograms(options: BenchOptions): Programs {
+  const nodeRdkafka = nodeRdkafkaFolder();
+  const chosen = allPrograms(nodeRdkafka ?? "").filter(
+    ({ task, name }) =>
+      options.tasks.has(task) &&
+      (options.table2 ? TABLE2_PROGRAM_NAMES : PROGRAM_NAMES[task]).includes(name) &&
+      (options.peers === undefined || options.peers.has(name)),
+  );
+  return {
+    programs: chosen.filter(({ name }) => name !== "node-rdkafka" || nodeRdkafka !== undefined),
+    absent: chosen
+      .filter(({ name }) => name === "node-rdkafka" && nodeRdkafka === undefined)
+      .map(({ name }) => ({ name, reason: "it could not be built against the librdkafka here" })),
+  };
+}
+
+/** The program whose topics the readers read. */
+export function ownPublisher(): Program {
+  const own = allPrograms("").find(({ task, name }) => task === "publish" && name === "pcapts");
+  if (own === undefined) throw new RangeError("unreachable");
+  return own;
+}
+
+function allPrograms(nodeRdkafka: string): Program[] {
+  const pcapts = path.join(projectRoot, "bin/pcapts.js");
+  const defaults = { share: 1, rawOutput: false };
+  return [
+    {
+      ...defaults,
+      task: "publish",
+      name: "pcapts",
+      title: "pcapts",
+      settings:
+        "`pcapts -p -r FILE`, its defaults: acks=all, enable.idempotence=true, linger.ms=5, batch.size=1000000, no compression, flows to partitions",
+      command: ({ bootstrap, topic, capture }) =>
+        [process.execPath, pcapts, "-p", "-r", capture].concat(["-t", topic, "-k", bootstrap]),
+    },
+    {
+      ...defaults,
+      task: "publish",
+      name: "c",
+      title: "C, libpcap + librdkafka",
+      settings:
+        "rd_kafka_produce() with RD_KAFKA_MSG_F_COPY and rd_kafka_poll(0) a frame; acks=all, enable.idempotence=true, else librdkafka's defaults",
+      command: ({ bootstrap, topic, capture }) => [cPeer("produce"), bootstrap, topic, capture],
+    },
+    {
+      ...defaults,
+      task: "publish",
+      name: "c-batch",
+      title: "C, as a specialist would",
+      settings:
+        "file mapped, rd_kafka_produce_batch() of 1,000 frames to the partitions in turn, no copy; acks=all, enable.idempotence=true, delivery.report.only.error=true, queue.buffering.max.messages=1000000, queue.buffering.max.kbytes=2097151, batch.num.messages=1000000, batch.size=1000000, linger.ms=50; its memory includes the mapped file",
+      command: ({ bootstrap, topic, capture }) => [
+        cPeer("produce-batch"),
+        bootstrap,
+        topic,
+        capture,
+      ],
+    },
+    {
+      ...defaults,
+      task: "publish",
+      name: "pycapa",
+      title: "Pycapa's loop, Python",
+      settings:
+        "confluent-kafka, produce() and poll(0) a frame; acks=all, enable.idempotence=true, else librdkafka's defaults",
+      command: ({ bootstrap, topic, capture }) =>
+        [pythonExecutable, peerFile("pycapa_producer.py")].concat([bootstrap, topic, capture]),
+    },
+    {
+      ...defaults,
+      task: "publish",
+      name: "node-rdkafka",
+      title: "node-rdkafka",
+      settings:
+        "produce() a frame; acks=all, enable.idempotence=true, reports of failures only, else librdkafka's defaults",
+      command: ({ bootstrap, topic, capture }) =>
+        [process.execPath, peerFile("node-rdkafka-producer.cjs"), nodeRdkafka].concat([
+          bootstrap,
+          topic,
+          capture,
+        ]),
+    },
+    {
+      ...defaults,
+      task: "publish",
+      name: "kafkajs",
+      title: "kafkajs",
+      settings:
+        "send() of 2,000 frames at a time; acks=-1, idempotent: true, maxInFlightRequests: 5",
+      share: 5,
+      command: ({ bootstrap, topic, capture, frames }) =>
+        [process.execPath, compiledPeer("kafkajs-producer.js")].concat([
+          bootstrap,
+          topic,
+          capture,
+          String(frames),
+        ]),
+    },
+    {
+      ...defaults,
+      task: "read",
+      name: "pcapts",
+      title: "pcapts",
+      settings: "`pcapts -c -o begin -e > FILE`, its defaults",
+      command: ({ bootstrap, topic }) =>
+        [process.execPath, pcapts, "-c", "-t", topic].concat([
+          "-k",
+          bootstrap,
+          "-o",
+          "begin",
+          "-e",
+        ]),
+    },
+    {
+      ...defaults,
+      task: "read",
+      name: "kcat",
+      title: "kcat, raw values only",
+      settings:
+        '`kcat -C -o beginning -e -q -D ""`: values one after the other, no keys, no pcap; librdkafka\'s defaults',
+      rawOutput: true,
+      command: ({ bootstrap, topic }) =>
+        ["kcat", "-b", bootstrap, "-C", "-t", topic].concat([
+          "-o",
+          "beginning",
+          "-e",
+          "-q",
+          "-D",
+          "",
+        ]),
+    },
+    {
+      ...defaults,
+      task: "read",
+      name: "c-batch",
+      title: "C, as a specialist would",
+      settings:
+        "rd_kafka_consume_batch_queue() of 10,000 messages, pcap written 1 MiB at a time; queued.min.messages=1000000, queued.max.messages.kbytes=262144, fetch.message.max.bytes=4194304, else librdkafka's defaults",
+      command: ({ bootstrap, topic }) => [cPeer("consume-batch"), bootstrap, topic],
+    },
+    {
+      ...defaults,
+      task: "read",
+      name: "pycapa",
+      title: "Pycapa's loop, Python",
+      settings: "confluent-kafka, poll() a record, write and flush a frame; librdkafka's defaults",
+      command: ({ bootstrap, topic }) =>
+        [pythonExecutable, peerFile("pycapa_consumer.py")].concat([bootstrap, topic]),
+    },
+    {
+      ...defaults,
+      task: "read",
+      name: "kafkajs",
+      title: "kafkajs",
+      settings: "eachBatch, one write a batch; maxWaitTimeInMs 500, else its defaults",
+      command: ({ bootstrap, topic, frames }) =>
+        [process.execPath, compiledPeer("kafkajs-consumer.js")].concat([
+          bootstrap,
+          topic,
+          String(frames),
+        ]),
+    },
+  ];
+}
+
+/** Where set-up built node-rdkafka for this Node; undefined where it could not. */
+function nodeRdkafkaFolder(): string | undefined {
+  const name = readdirSync(cacheDirectory)
+    .filter((entry) => entry.startsWith("node-rdkafka-"))
+    .filter((entry) => entry.endsWith(`-${process.versions.modules}`))
+    .toSorted()
+    .at(-1);
+  const folder = path.join(cacheDirectory, name ?? "node-rdkafka");
+  if (!existsSync(path.join(folder, ".complete"))) return undefined;
+  return path.join(folder, "node_modules/node-rdkafka");
+}
+
+function firstLine(command: string, args: readonly string[]): string {
+  return execFileSync(command, args, { encoding: "utf8" }).split("\n")[0] ?? "";
+}
