@@ -1,0 +1,152 @@
+import { RecordBatchError } from "./record-batch-reader.ts";
+import type { RecordBatchHeader } from "./record-batch-reader.ts";
+import type { COMPRESSION_NAMES } from "./record-batch-format.ts";
+
+/** A codec that has to be loaded. */
+export type CodecName = Exclude<(typeof COMPRESSION_NAMES)[number], "none">;
+
+/**
+ * Most bytes that the records of one batch may come to, 128 MiB: 128 times
+ * what brokers take unless told otherwise, and that compressed. A batch that
+ * states or produces more would fill the memory before its first frame is seen.
+ */
+export const MAX_RECORDS_BYTES = 128 * 1024 * 1024;
+
+/** Compresses and decompresses the records of a batch, all of them at once. */
+export interface RecordCodec {
+  readonly name: CodecName;
+  /** In the thread pool; `records` must not change meanwhile. */
+  compress(records: Buffer): Promise<Uint8Array>;
+  /**
+   * In the thread pool; `bytes` must not change meanwhile.
+   *
+   * @param limitBytes refuse what comes to more
+   * @returns memory that is the caller's alone
+   * @throws Error of any kind on damaged bytes
+   */
+  decompress(bytes: Buffer, limitBytes: number): Promise<Buffer>;
+  /** The same at once. */
+  decompressSync(bytes: Buffer, limitBytes: number): Buffer;
+}
+
+/** What a codec needs is not there; the message says what. */
+export class CodecUnavailableError extends Error {
+  override name = "CodecUnavailableError";
+}
+
+const loaded = new Map<string, Promise<RecordCodec>>();
+
+/**
+ * Loads a codec and the package it needs. Nothing of them is loaded before.
+ *
+ * @param level the codec's own scale, kept within its range; undefined or -1: its default
+ * @throws CodecUnavailableError
+ *
+ * @example
+ * const codec = await loadCodec("lz4");
+ * const records = await codec.decompress(bytes, MAX_RECORDS_BYTES);
+ */
+export function loadCodec(name: CodecName, level?: number): Promise<RecordCodec> {
+  const key = `${name} ${level ?? ""}`;
+  let codec = loaded.get(key);
+  if (codec === undefined) {
+    codec = createCodec(name, level === undefined || level < 0 ? undefined : level);
+    loaded.set(key, codec);
+  }
+  return codec;
+}
+
+async function createCodec(name: CodecName, level: number | undefined): Promise<RecordCodec> {
+  switch (name) {
+    case "gzip":
+      return (await import("./gzip-codec.ts")).createGzipCodec(level);
+    case "snappy":
+      return (await import("./snappy-codec.ts")).createSnappyCodec();
+    case "lz4":
+      return (await import("./lz4-codec.ts")).createLz4Codec();
+    case "zstd":
+      return (await import("./zstd-codec.ts")).createZstdCodec(level);
+  }
+}
+
+/**
+ * Imports the package a codec needs.
+ *
+ * @throws CodecUnavailableError naming the package
+ */
+export async function importPackage<Module>(
+  codec: CodecName,
+  packageName: string,
+  load: () => Promise<Module>,
+  otherwise = "",
+): Promise<Module> {
+  try {
+    return await load();
+  } catch (error) {
+    throw new CodecUnavailableError(
+      `${codec} needs the package ${packageName}, which cannot be loaded: ` +
+        `npm install ${packageName}${otherwise}`,
+      { cause: error },
+    );
+  }
+}
+
+/** Compressed records smaller than this are decompressed at once: the thread pool costs more. */
+const THREAD_POOL_FROM_BYTES = 16 * 1024;
+
+/**
+ * Decompresses the records of a batch.
+ *
+ * @param bytes what `header` was read from
+ * @returns the records alone, in memory that is the caller's
+ * @throws RecordBatchError damaged, larger than {@link MAX_RECORDS_BYTES}, or the codec is not there
+ */
+export async function decompressRecords(bytes: Buffer, header: RecordBatchHeader): Promise<Buffer> {
+  const { recordsStart, recordsEnd } = header;
+  try {
+    const codec = await loadCodec(header.compression as CodecName);
+    const records = bytes.subarray(recordsStart, recordsEnd);
+    return records.length < THREAD_POOL_FROM_BYTES
+      ? codec.decompressSync(records, MAX_RECORDS_BYTES)
+      : await codec.decompress(records, MAX_RECORDS_BYTES);
+  } catch (error) {
+    throw undecodable(header, error as Error);
+  }
+}
+
+/**
+ * A batch as it was before it was compressed, for those that look into or
+ * divide what they compressed themselves.
+ *
+ * @param batch a whole batch
+ * @returns `batch` itself when it is not compressed
+ */
+export function decompressBatch(
+  batch: Buffer,
+  header: RecordBatchHeader,
+  codec: RecordCodec,
+): { bytes: Buffer; recordsStart: number; recordsEnd: number } {
+  const { recordsStart, recordsEnd, compression } = header;
+  if (compression === "none") return { bytes: batch, recordsStart, recordsEnd };
+  const records = codec.decompressSync(
+    batch.subarray(recordsStart, recordsEnd),
+    Number.MAX_SAFE_INTEGER,
+  );
+  return { bytes: records, recordsStart: 0, recordsEnd: records.length };
+}
+
+function undecodable(header: RecordBatchHeader, cause: Error): RecordBatchError {
+  const { baseOffset, compression } = header;
+  const what =
+    cause instanceof CodecUnavailableError
+      ? "cannot be read"
+      : `is damaged, its ${compression} data cannot be read`;
+  return new RecordBatchError(`the batch at offset ${baseOffset} ${what}: ${cause.message}`, {
+    cause,
+  });
+}
+
+/** What a codec throws when a batch would come to more than it may. */
+export function tooLarge(limitBytes: number): Error {
+  return new Error(`it comes to more than ${limitBytes} bytes`);
+}
