@@ -77,11 +77,6 @@ export class Fetcher {
     for (const partition of setup.start.keys()) this.#finishIfAtEnd(partition);
   }
 
-  /** Records met so far, those that are not frames included. */
-  get recordCount(): number {
-    return this.#decoder.recordCount;
-  }
-
   /**
    * Frames, partition by partition as they arrive; a chunk without frames only moves the
    * position. Each chunk's bytes are valid
@@ -96,7 +91,10 @@ export class Fetcher {
       if (response === undefined) return;
       for (const fetched of response.answer.partitions) {
         const chunk = this.#decode(response, fetched);
-        if (chunk !== undefined) yield chunk;
+        if (chunk !== undefined) {
+          yield chunk;
+          this.#noteEnd(fetched, response.from.get(fetched.partition)!, chunk.nextOffset);
+        }
         if (chunk?.failure !== undefined)
           throw this.#unreadable(fetched.partition, chunk.nextOffset, chunk.failure);
         if (this.#stopped) return;
@@ -196,7 +194,7 @@ export class Fetcher {
       }
       const from = new Map(positions.map(({ partition, offset }) => [partition, offset]));
       const stale = await this.#advance(answer, from);
-      if (answer.partitions.some(({ recordsEnd, recordsStart }) => recordsEnd > recordsStart)) {
+      if (answer.partitions.some((fetched) => this.#isOfInterest(fetched))) {
         this.#waitingOf.set(nodeId, this.#waitingOf.get(nodeId)! + 1);
         this.#ready.push({ nodeId, answer, from });
       }
@@ -241,7 +239,6 @@ export class Fetcher {
       if (errorCode === KAFKA_ERROR_CODE.NONE) {
         const next = nextOffsetOf(answer.bytes, recordsStart, recordsEnd) ?? offset;
         this.#positions.set(partition, next);
-        this.#noteEnd(fetched, next);
         this.#finishIfAtEnd(partition);
       } else if (errorCode === KAFKA_ERROR_CODE.OFFSET_OUT_OF_RANGE) {
         await this.#resetPosition(partition, offset);
@@ -287,14 +284,20 @@ export class Fetcher {
     this.#finishIfAtEnd(partition);
   }
 
-  #noteEnd({ partition, lastStableOffset, highWatermark }: FetchedPartition, next: bigint): void {
+  /** Holds records, or is the first to say that there are none. */
+  #isOfInterest({ partition, recordsStart, recordsEnd }: FetchedPartition): boolean {
+    return recordsEnd > recordsStart || !this.#atEnd.has(partition);
+  }
+
+  /** Called when the frames before `next` are dealt with. */
+  #noteEnd(fetched: FetchedPartition, from: bigint, next: bigint): void {
     const { options, onEndOfPartition } = this.#setup;
+    const { partition, lastStableOffset, highWatermark } = fetched;
     const end = options.isolation === "read_committed" ? lastStableOffset : highWatermark;
-    if (next < end) this.#atEnd.delete(partition);
-    else if (!this.#atEnd.has(partition)) {
-      this.#atEnd.add(partition);
-      onEndOfPartition?.(partition, next);
-    }
+    if (next > from) this.#atEnd.delete(partition);
+    if (next < end || this.#atEnd.has(partition)) return;
+    this.#atEnd.add(partition);
+    onEndOfPartition?.(partition, next);
   }
 
   #finishIfAtEnd(partition: number): void {

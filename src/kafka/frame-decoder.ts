@@ -52,8 +52,6 @@ export interface FrameDecoderOptions {
  * buffer 84 ns.
  */
 export class FrameDecoder {
-  /** Records met, those that are not frames included. */
-  recordCount = 0;
   readonly #options: FrameDecoderOptions;
   readonly #headers = new FrameHeaderDecoder();
   readonly #interfaces: CaptureInterface[] = [
@@ -151,7 +149,6 @@ export class FrameDecoder {
         if (offset < range.from) continue;
         if (range.until !== undefined && offset >= range.until) break;
       }
-      this.recordCount++;
       const { valueStart, valueLength } = records;
       const micros =
         records.keyLength === CAPTURE_KEY_BYTES ? readCaptureKey(bytes, records.keyStart) : -1;
@@ -164,15 +161,16 @@ export class FrameDecoder {
       let fraction = micros - seconds * 1_000_000;
       if (nanosecond) fraction *= 1000;
       let wireLength = valueLength;
+      let index = 0;
       if (records.headerCount > 0) {
         const headers = this.#headers;
         headers.decode(bytes, records.headersStart, records.recordEnd, records.headerCount);
         if (nanosecond) fraction += headers.nanoseconds;
         if (headers.wireLength > valueLength) wireLength = headers.wireLength;
-        const index = this.#findInterface(headers);
-        if (index > 0) this.#interfaceOf ??= new Uint16Array(1024);
-        if (this.#interfaceOf !== undefined) this.#setInterface(index);
+        index = this.#findInterface(headers);
+        if (index > 0) this.#interfaceOf ??= new Uint16Array(this.#frameCount + 64);
       }
+      if (this.#interfaceOf !== undefined) this.#setInterface(index);
       if (withOffsets) this.#offsets.push(baseOffset + BigInt(records.offsetDelta));
       this.#writeFrame(bytes, valueStart, valueLength, seconds, fraction, wireLength);
     }

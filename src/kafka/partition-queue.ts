@@ -63,6 +63,8 @@ export interface QueueLosses {
  * their sequence numbers, and are sent again before anything new is. So the
  * broker drops what it already has: it recognises the last five batches, and
  * never more than five are between the oldest unanswered and the newest sent.
+ * A partition that does not know the producer id yet takes any sequence number
+ * for the first, so until one batch is acknowledged only one is in flight.
  *
  * A batch that was refused for good is rewritten without the refused records;
  * those behind it cannot be in the log (their sequence did not follow), so the
@@ -87,6 +89,8 @@ export class PartitionQueue {
   #inFlight: Batch[] = [];
   #returned = new Set<Batch>();
   #resequence = false;
+  /** The partition's leader has acknowledged a batch under this producer id. */
+  #isProducerKnown = false;
 
   constructor(
     partition: number,
@@ -146,7 +150,8 @@ export class PartitionQueue {
    * @returns true when `take` will give a batch
    */
   isReady(nowMs: number, openBefore: number): boolean {
-    if (this.#returned.size > 0 || this.#inFlight.length >= this.#maxInFlight) return false;
+    const maxInFlight = this.#isProducerKnown ? this.#maxInFlight : 1;
+    if (this.#returned.size > 0 || this.#inFlight.length >= maxInFlight) return false;
     if (nowMs < this.retryAtMs || this.needsProducerId) return false;
     const first = this.#waiting[0] ?? this.open;
     if (first === undefined) return false;
@@ -189,6 +194,7 @@ export class PartitionQueue {
 
   /** The broker has the batch: its memory is free. */
   acknowledged(batch: Batch): void {
+    this.#isProducerKnown = true;
     batch.isAcknowledged = true;
     batch.isRetry = false;
     this.#memory.giveBack(batch.writer.buffer);
@@ -220,6 +226,7 @@ export class PartitionQueue {
 
   /** The broker does not know the producer id, or knows a newer epoch of it. */
   identityLost(batch: Batch): void {
+    this.#isProducerKnown = false;
     this.#resequence = true;
     this.returned(batch);
   }
@@ -287,6 +294,7 @@ export class PartitionQueue {
   /** Goes on under a new producer id; call only when `needsProducerId` and nothing is in flight. */
   useProducerId(identity: ProducerIdentity): void {
     this.identity = { ...identity };
+    this.#isProducerKnown = false;
     this.#forgetSequences();
   }
 

@@ -70,6 +70,8 @@ export class Publisher {
   readonly #partitioner: Partitioner;
   readonly #headers: FrameHeaderEncoder;
   readonly #batchLimitBytes: number;
+  /** A frame that needs a larger batch for itself is refused here. */
+  readonly #largestBatchBytes: number;
   readonly #wallClock: () => number;
   readonly #backOff: BackOff;
   readonly #lossReasons = new Set<string>();
@@ -90,6 +92,7 @@ export class Publisher {
     this.#setup = setup;
     const partitionCount = topic.leaders.length;
     this.#batchLimitBytes = Math.min(options.batchBytes, topic.maxMessageBytes ?? Infinity);
+    this.#largestBatchBytes = Math.min(options.maxMessageBytes, topic.maxMessageBytes ?? Infinity);
     const bufferBytes = Math.min(
       this.#batchLimitBytes,
       Math.max(MIN_BATCH_BYTES, Math.floor(options.queueBytes / (2 * partitionCount))),
@@ -186,6 +189,13 @@ export class Publisher {
       const timestampMs = byCaptureTime ? seconds * 1000 + Math.floor(micros / 1000) : publishMs;
       const headerBytes = headers.encode(interfaceIndex, capturedLength, wireLength, nanos);
       const queue = queues[partitioner(bytes, start, frameEnd, linkType, interfaceIndex)]!;
+      const needed = sizeOfSingleRecordBatch(capturedLength, headerBytes);
+      if (needed > this.#largestBatchBytes) {
+        this.#refuseTooLarge(capturedLength, needed);
+        offset = frameEnd;
+        frame++;
+        continue;
+      }
       let writer: RecordBatchWriter | undefined = queue.open?.writer;
       if (
         writer === undefined ||
@@ -200,21 +210,18 @@ export class Publisher {
           headerBytes,
         )
       ) {
-        const needed = sizeOfSingleRecordBatch(capturedLength, headerBytes);
-        if (!this.#isTooLarge(capturedLength, needed)) {
-          writer = this.#openBatch(queue, needed);
-          if (writer === undefined) break;
-          writer.append(
-            bytes,
-            start,
-            capturedLength,
-            seconds,
-            micros,
-            timestampMs,
-            headers.bytes,
-            headerBytes,
-          );
-        }
+        writer = this.#openBatch(queue, needed);
+        if (writer === undefined) break;
+        writer.append(
+          bytes,
+          start,
+          capturedLength,
+          seconds,
+          micros,
+          timestampMs,
+          headers.bytes,
+          headerBytes,
+        );
       }
       offset = frameEnd;
       frame++;
@@ -223,23 +230,14 @@ export class Publisher {
     position.frame = frame;
   }
 
-  #isTooLarge(frameBytes: number, batchBytes: number): boolean {
+  #refuseTooLarge(frameBytes: number, batchBytes: number): void {
     const { options, topic } = this.#setup;
-    if (batchBytes > options.maxMessageBytes) {
-      this.#lose(
-        1,
-        `a frame of ${frameBytes} bytes is above this side's message.max.bytes (${options.maxMessageBytes}); -X message.max.bytes= raises it`,
-      );
-      return true;
-    }
-    if (topic.maxMessageBytes !== undefined && batchBytes > topic.maxMessageBytes) {
-      this.#lose(
-        1,
-        `a frame of ${frameBytes} bytes is above the broker's max.message.bytes (${topic.maxMessageBytes}) of topic "${topic.name}"`,
-      );
-      return true;
-    }
-    return false;
+    this.#lose(
+      1,
+      batchBytes > options.maxMessageBytes
+        ? `a frame of ${frameBytes} bytes is above this side's message.max.bytes (${options.maxMessageBytes}); -X message.max.bytes= raises it`
+        : `a frame of ${frameBytes} bytes is above the broker's max.message.bytes (${topic.maxMessageBytes}) of topic "${topic.name}"`,
+    );
   }
 
   #openBatch(queue: PartitionQueue, neededBytes: number): RecordBatchWriter | undefined {

@@ -98,7 +98,8 @@ class ClusterTransport implements Transport {
       warn(address, reason);
       // Every bootstrap server is tried before the first pause.
       const delay = (attempt + 1) % brokers.length === 0 ? backOff.nextDelayMs() : 0;
-      if (performance.now() + delay >= deadline) {
+      const left = deadline - performance.now();
+      if (left <= 0) {
         throw new PcaptsError(
           "BROKER_UNREACHABLE",
           `Cannot reach Kafka at "${brokers.map(formatAddress).join(",")}": ${reason}; ` +
@@ -106,7 +107,7 @@ class ClusterTransport implements Transport {
           { cause: failure },
         );
       }
-      await sleep(delay, undefined, signal === undefined ? {} : { signal });
+      await sleep(Math.min(delay, left), undefined, signal === undefined ? {} : { signal });
     }
   }
 

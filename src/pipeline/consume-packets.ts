@@ -59,8 +59,6 @@ class ConsumeRun implements Run<ConsumeSummary> {
   readonly #output: FrameOutput;
   readonly #stopping = new AbortController();
   #fetcher: Fetcher | undefined;
-  /** Records that earlier fetchers met. */
-  #received = 0;
   #foreign = 0;
   #silenceTimer: NodeJS.Timeout | undefined;
 
@@ -80,12 +78,9 @@ class ConsumeRun implements Run<ConsumeSummary> {
   }
 
   summary(): ConsumeSummary {
-    return {
-      received: this.#received + (this.#fetcher?.recordCount ?? 0),
-      written: this.#output.written,
-      foreign: this.#foreign,
-      otherLinkType: this.#output.otherLinkType,
-    };
+    const { written, otherLinkType } = this.#output;
+    const foreign = this.#foreign;
+    return { received: written + foreign + otherLinkType, written, foreign, otherLinkType };
   }
 
   async #run(): Promise<ConsumeSummary> {
@@ -121,33 +116,36 @@ class ConsumeRun implements Run<ConsumeSummary> {
       `Connecting to Kafka; ${JSON.stringify({ "bootstrap.servers": brokers, "client.id": kafka.clientId })}`,
     );
     await transport.connect(signal);
-    const leaders = await this.#waitForTopic(transport);
+    const { leaders, isNew } = await this.#waitForTopic(transport);
     const allPartitions = [...leaders.keys()];
     const [begin, end] = await Promise.all([
       this.#listOffsets(transport, leaders, allPartitions, "begin"),
       this.#listOffsets(transport, leaders, allPartitions, "end"),
     ]);
-    const extent: Extent = { leaders, begin, end };
+    // The end of a topic that was not there when the run began is its beginning.
+    const extent: Extent = { leaders, begin, end: isNew ? begin : end };
     if (this.#output.needsLinkType) {
       const linkType = await findLastLinkType(transport, { ...extent, topic, fetcher });
       if (linkType !== undefined) this.#output.begin(linkType);
     }
-    if (!exitAtEnd) this.#silenceTimer = setTimeout(() => this.#breakSilence(extent), SILENCE_MS);
     if (group !== undefined) {
       await this.#readInGroup(transport, group, extent);
       return;
     }
+    if (!exitAtEnd) this.#silenceTimer = setTimeout(() => this.#breakSilence(extent), SILENCE_MS);
     const from = await this.#startOf(transport, extent, allPartitions, start);
     signal.throwIfAborted();
     await this.#readAlone(this.#createFetcher(transport, extent, from));
   }
 
-  async #waitForTopic(transport: Transport): Promise<readonly number[]> {
+  async #waitForTopic(
+    transport: Transport,
+  ): Promise<{ leaders: readonly number[]; isNew: boolean }> {
     const { topic, kafka, exitAtEnd } = this.#options;
     const { signal } = this.#stopping;
     for (let told = false; ; told = true) {
       const leaders = await findTopic(transport, topic, kafka, signal);
-      if (leaders !== undefined) return leaders;
+      if (leaders !== undefined) return { leaders, isNew: told };
       if (exitAtEnd) {
         throw new PcaptsError(
           "TOPIC_MISSING",
@@ -190,7 +188,6 @@ class ConsumeRun implements Run<ConsumeSummary> {
   ): Fetcher {
     const { topic, fetcher, kafka, group, exitAtEnd, fileType, maxPackets, prettyPrint } =
       this.#options;
-    this.#received += this.#fetcher?.recordCount ?? 0;
     this.#fetcher = new Fetcher({
       transport,
       topic,
@@ -241,7 +238,6 @@ class ConsumeRun implements Run<ConsumeSummary> {
         return this.#startOf(transport, extent, partitions, position);
       },
       createFetcher: (from) => this.#createFetcher(transport, extent, from),
-      onFrames: () => clearTimeout(this.#silenceTimer),
     });
   }
 

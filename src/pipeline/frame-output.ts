@@ -94,7 +94,8 @@ export class FrameOutput {
       this.#leftOutTypes.add(linkType);
       this.#logger.warn(
         `Frames of link type ${formatLinkType(linkType)} are left out: a pcap file has one link type, ` +
-          `this one ${formatLinkType(this.#linkType)}; --linktype ${linkType} takes these instead`,
+          `this one ${formatLinkType(this.#linkType)}; -F pcapng, which carries them all, is not there yet: ` +
+          `--linktype ${linkType} takes these instead`,
       );
     }
   }

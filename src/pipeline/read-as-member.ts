@@ -24,8 +24,6 @@ export interface MemberReading {
     groupIsEmpty: boolean,
   ): Promise<ReadonlyMap<number, bigint>>;
   createFetcher(start: ReadonlyMap<number, bigint>): Fetcher;
-  /** A frame has come. */
-  onFrames(): void;
 }
 
 /**
@@ -36,7 +34,7 @@ export interface MemberReading {
 export async function readAsMember(reading: MemberReading): Promise<void> {
   const { member, signal, output } = reading;
   try {
-    for (;;) {
+    for (let joins = 1; ; joins++) {
       let fetcher: Fetcher | undefined;
       let noteRevoked = (): void => {};
       const revoked = new Promise<void>((resolve) => {
@@ -46,7 +44,7 @@ export async function readAsMember(reading: MemberReading): Promise<void> {
         };
       });
       const partitions = await member.join(signal, noteRevoked);
-      const start = await findStart(reading, partitions);
+      const start = await findStart(reading, partitions, joins === 1);
       fetcher = reading.createFetcher(start);
       if (member.isRevoked) continue;
       const ended = await readAssignment(reading, fetcher, start);
@@ -65,6 +63,7 @@ export async function readAsMember(reading: MemberReading): Promise<void> {
 async function findStart(
   reading: MemberReading,
   partitions: readonly number[],
+  isFirst: boolean,
 ): Promise<Map<number, bigint>> {
   const { member, group, logger, allPartitions, explicitStart, startOf } = reading;
   const committed = await member.committed(allPartitions);
@@ -73,7 +72,7 @@ async function findStart(
     const offset = committed.get(partition);
     if (offset !== undefined) start.set(partition, offset);
   }
-  if (explicitStart !== undefined && committed.size > 0) {
+  if (isFirst && explicitStart !== undefined && committed.size > 0) {
     logger.info(
       `Group "${group.groupId}" has offsets of its own and goes on there; -o ${explicitStart} is for a group without`,
     );
@@ -89,7 +88,7 @@ async function findStart(
 
 /** @returns true when the fetcher came to its end, false when it was stopped */
 async function readAssignment(
-  { member, group, output, signal, onFrames }: MemberReading,
+  { member, group, output, signal }: MemberReading,
   fetcher: Fetcher,
   start: ReadonlyMap<number, bigint>,
 ): Promise<boolean> {
@@ -110,7 +109,6 @@ async function readAssignment(
   try {
     for await (const chunk of fetcher.chunks()) {
       if (member.isRevoked || signal.aborted) return false;
-      if (chunk.frameCount > 0) onFrames();
       const next = await output.take(chunk);
       if (next > (start.get(chunk.partition) ?? -1n)) written.set(chunk.partition, next);
       if (output.isFull) return true;

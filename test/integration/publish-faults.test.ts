@@ -3,13 +3,15 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { test } from "node:test";
-import { ConfigResourceTypes, Kafka, logLevel } from "kafkajs";
+import kafkajs from "kafkajs";
 import { generateCapture } from "../../bench/generate-capture.ts";
 import { createTopic, randomTopicName, sharedBroker, startBroker } from "../brokers.ts";
 import { assertSameFrames, assertSameOrderInFlows, readCapture } from "../capture-frames.ts";
 import type { CapturedFrame } from "../capture-frames.ts";
 import { encodePcap } from "../../src/capture-file/pcap-writer.ts";
 import { consume, eventually, readLedger, runPcapts, startPcapts } from "./pcapts-process.ts";
+
+const { ConfigResourceTypes, Kafka, logLevel } = kafkajs;
 
 const directory = await mkdtemp(path.join(tmpdir(), "pcapts-faults-"));
 process.on("exit", () => void rm(directory, { recursive: true, force: true }));

@@ -37,8 +37,9 @@ interface ProducerState {
 
 /**
  * One broker that leads all partitions of one topic, in memory, with Kafka's
- * rules for idempotent producers: sequence numbers follow each other, the last
- * five batches are recognised, a new epoch begins at 0. It stands in for the
+ * rules for idempotent producers (ProducerAppendInfo): sequence numbers follow
+ * each other, the last five batches are recognised, a new epoch begins at 0, and
+ * a producer that is not known yet may begin anywhere. It stands in for the
  * transport; real Kafka is in test/integration.
  */
 export class MemoryBroker implements Transport {
@@ -156,7 +157,7 @@ export class MemoryBroker implements Transport {
       }
     } else if (state !== undefined && producerEpoch < state.epoch) {
       return answerFor(partition, KAFKA_ERROR_CODE.INVALID_PRODUCER_EPOCH, version, []);
-    } else if (first !== 0) {
+    } else if (state !== undefined && first !== 0) {
       return answerFor(partition, KAFKA_ERROR_CODE.OUT_OF_ORDER_SEQUENCE_NUMBER, version, []);
     }
 
