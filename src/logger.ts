@@ -3,7 +3,8 @@
  * `silentLogger`, the default for embedders.
  */
 export interface Logger {
-  debug(message: string): void;
+  /** @param context what it is about, in the words of librdkafka's `debug`: "fetch" */
+  debug(message: string, context?: string): void;
   info(message: string): void;
   warn(message: string): void;
   error(message: string): void;

@@ -8,13 +8,14 @@ import {
 import { type CommandLine, listFlagsOfOtherMode } from "../config/option-rules.ts";
 import { parsePropertyFile } from "../config/property-file.ts";
 import { PcaptsError } from "../errors.ts";
-import type { Logger } from "../logger.ts";
 import { describeSystemError } from "./error-text.ts";
+import type { CommandLogger } from "./logging.ts";
 
 const BROKER_PROPERTIES = new Set(["bootstrap.servers", "metadata.broker.list"]);
 
 /**
- * The Kafka side of a command line: `-X` wins over `-k`, `-k` over `--config`.
+ * The Kafka side of a command line: the line wins over the environment, that
+ * over `--config`; where both stand side by side, `-X` wins over `-k`.
  *
  * @param line the command line
  * @param mode the mode that runs
@@ -24,23 +25,30 @@ const BROKER_PROPERTIES = new Set(["bootstrap.servers", "metadata.broker.list"])
 export async function readKafkaSettings(
   line: CommandLine,
   mode: "producer" | "consumer",
-  logger: Logger,
+  logger: CommandLogger,
 ): Promise<KafkaSettings> {
-  const { values, given } = line;
+  const { values, given, environment } = line;
   const fromFile = values.config === undefined ? [] : await readPropertyFile(values.config);
+  const brokersGiven = given.has("kafka-broker");
+  const brokersOnLine = brokersGiven && !environment.flags.has("kafka-broker");
   const settings = resolveKafkaSettings({
     mode,
     properties: [
-      ...fromFile.filter(({ name }) => !(given.has("kafka-broker") && BROKER_PROPERTIES.has(name))),
+      ...fromFile.filter(({ name }) => !brokersGiven || !BROKER_PROPERTIES.has(name)),
+      ...environment.properties.filter(
+        ({ name }) => !brokersOnLine || !BROKER_PROPERTIES.has(name),
+      ),
       ...values["kafka-property"].map((text) => parsePropertyAssignment(text, "-X")),
     ],
     brokers: values["kafka-broker"],
     connectTimeoutMs: values["connect-timeout"] * 1000,
   });
+  logger.limitDebug(settings.debugContexts);
+  for (const { level, text } of environment.notes) logger[level](text);
   for (const flag of listFlagsOfOtherMode(given, mode)) {
-    logger.debug(`${flag}: accepted, a ${mode} does not read it`);
+    logger.debug(`${flag}: accepted, a ${mode} does not read it`, "conf");
   }
-  for (const { level, text } of settings.notes) logger[level](text);
+  for (const { level, text } of settings.notes) logger[level](text, "conf");
   return settings;
 }
 

@@ -1,6 +1,6 @@
 import { isatty } from "node:tty";
 import type { CommandLine } from "../config/option-rules.ts";
-import { parseStartPosition } from "../config/start-position.ts";
+import { chooseStartPosition } from "../config/start-position.ts";
 import { PcaptsError } from "../errors.ts";
 import { MAX_FRAME_BYTES } from "../packet/frame-chunk.ts";
 import type { ConsumeSummary } from "../pipeline/pipeline-options.ts";
@@ -32,9 +32,12 @@ export async function consumeCommand(line: CommandLine, context: CommandContext)
     );
   }
   const settings = await readKafkaSettings(line, "consumer", context.logger);
-  const start = given.has("kafka-offset")
-    ? parseStartPosition(values["kafka-offset"], Date.now())
-    : (settings.start ?? { kind: "end" });
+  const start = chooseStartPosition({
+    text: given.has("kafka-offset") ? values["kafka-offset"] : undefined,
+    reset: settings.start,
+    inGroup: settings.group !== undefined,
+    nowMs: Date.now(),
+  });
 
   let closed = false;
   let stop = (): void => {};

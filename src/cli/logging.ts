@@ -19,6 +19,12 @@ export interface LoggingOptions {
 export interface CommandLogger extends Logger {
   /** Writes a message that was asked for, whatever the level. */
   answer(message: string): void;
+  /**
+   * Says which DEBUG messages are wanted from now on; those that name no context always are.
+   *
+   * @param contexts librdkafka's words; undefined or `all` among them: every message
+   */
+  limitDebug(contexts: readonly string[] | undefined): void;
 }
 
 /**
@@ -39,12 +45,20 @@ export async function createLogger(options: LoggingOptions): Promise<CommandLogg
     destination,
   );
   const answers = logger.child({}, { level: "info" });
+  let wanted: ReadonlySet<string> | undefined;
   return {
-    debug: (message) => logger.debug(message),
+    debug: (message, context) => {
+      if (context === undefined || wanted === undefined || wanted.has(context)) {
+        logger.debug(message);
+      }
+    },
     info: (message) => logger.info(message),
     warn: (message) => logger.warn(message),
     error: (message) => logger.error(message),
     answer: (message) => answers.info(message),
+    limitDebug: (contexts) => {
+      wanted = contexts === undefined || contexts.includes("all") ? undefined : new Set(contexts);
+    },
     isDebugEnabled: () => options.level === "DEBUG",
   };
 }

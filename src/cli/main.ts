@@ -60,10 +60,15 @@ async function writeAnswer(text: string): Promise<void> {
 
 async function runCommand(argv: readonly string[]): Promise<number> {
   const { parseCommandLine } = await import("./parse-command-line.ts");
-  const line = parseCommandLine(argv);
+  const line = parseCommandLine(argv, process.env);
   if (line.values["list-interfaces"]) {
     const { listInterfacesCommand } = await import("./list-interfaces-command.ts");
     await writeAnswer(await listInterfacesCommand(line.values.json));
+    return 0;
+  }
+  if (line.values.completion !== undefined) {
+    const { formatCompletion } = await import("./completion.ts");
+    await writeAnswer(formatCompletion(line.values.completion));
     return 0;
   }
   const signals = catchStopSignals();

@@ -1,4 +1,5 @@
 import yargs from "yargs";
+import { readEnvironment, variableOfFlag } from "../config/environment.ts";
 import { normaliseArgv } from "../config/normalise-argv.ts";
 import { checkOptionRules, type CommandLine } from "../config/option-rules.ts";
 import {
@@ -27,22 +28,39 @@ const AS_WRITTEN = {
  * Reads a command line.
  *
  * @param argv arguments without the program's name
+ * @param variables the environment, whose `PCAPTS_…` stand for flags and properties
  * @returns the value of every flag
  * @throws PcaptsError USAGE: the first thing that is wrong, in the order of the line, of the
  *   table and of the rules between flags
  */
-export function parseCommandLine(argv: readonly string[]): CommandLine {
+export function parseCommandLine(
+  argv: readonly string[],
+  variables: Readonly<Record<string, string | undefined>> = {},
+): CommandLine {
   const raw = readFlags(normaliseArgv(argv));
-  const given = new Set(ROWS.map((row) => row.long).filter((name) => raw[name] !== undefined));
+  const onLine = new Set(ROWS.map((row) => row.long).filter((name) => raw[name] !== undefined));
+  const environment = readEnvironment(variables, onLine);
+  const given = new Set([...onLine, ...environment.flags]);
   const words = raw._.map(String);
   for (const row of ROWS) {
     if (row.comesLater === undefined || !given.has(row.long)) continue;
     // Given both as a flag and as words, the filter is wrong in a way of its own.
     if (row.long === "filter" && words.length > 0) continue;
-    throw new PcaptsError("USAGE", `${formatFlag(row)} is not there yet: ${row.comesLater}`);
+    const subject = environment.flags.has(row.long) ? variableOfFlag(row.long) : formatFlag(row);
+    throw new PcaptsError("USAGE", `${subject} is not there yet: ${row.comesLater}`);
   }
-  const values = Object.fromEntries(ROWS.map((row) => [row.long, readValue(row, raw[row.long])]));
-  const line = { values: values as unknown as OptionValues, given, words };
+  const values = Object.fromEntries(
+    ROWS.map((row) => {
+      const text = environment.values.get(row.long);
+      return [
+        row.long,
+        text === undefined
+          ? readValue(row, raw[row.long])
+          : parseValue(row.value, text, variableOfFlag(row.long)),
+      ];
+    }),
+  );
+  const line = { values: values as unknown as OptionValues, given, words, environment };
   checkOptionRules(line);
   return line;
 }

@@ -1,6 +1,6 @@
-import { PROPERTY_TABLE, type PropertyRow } from "./kafka-properties.ts";
+import { formatTable } from "./markdown-table.ts";
 import { OPTION_TABLE, type OptionRow } from "./option-table.ts";
-import { formatChoices, formatRange, type ValueKind } from "./value-kind.ts";
+import { describeValue } from "./value-kind.ts";
 
 const SECTIONS: readonly (readonly [OptionRow["mode"], string])[] = [
   ["alone", "What to do"],
@@ -26,8 +26,14 @@ Made from the option table (\`src/config/option-table.ts\`) by \`scripts/make-do
 - Wrong use prints to standard error and exits 2.
 `;
 
+const PROPERTIES = `## Elsewhere than on the command line
+
+The properties of \`-X\` and \`--config\`, and the environment variables that stand for flags and
+properties, are in [configuration.md](configuration.md).
+`;
+
 /**
- * docs/command-line.md, from the option table and the property table.
+ * docs/command-line.md, from the option table.
  *
  * @returns Markdown, its tables not yet aligned
  */
@@ -43,9 +49,7 @@ export function formatCommandLinePage(): string {
     INTRODUCTION,
     ...sections,
     `## Not there yet\n\nThese are known, and refused with what to do meanwhile.\n\n${formatLater(later)}`,
-    `## Kafka properties (-X, --config)\n\nlibrdkafka's names. A property that librdkafka knows and that is not in this table is\n` +
-      `accepted and changes nothing, except those of encryption, authentication, groups and\n` +
-      `transactions, which are refused; an unknown name is an error.\n\n${formatProperties(PROPERTY_TABLE)}`,
+    PROPERTIES,
   ].join("\n");
 }
 
@@ -55,7 +59,7 @@ function formatOptions(rows: readonly OptionRow[]): string {
     rows.map((row) => [
       formatNames(row),
       row.default === undefined ? "" : `\`${row.default}\``,
-      [row.help, ...describeValues(row.value)].join("; "),
+      [row.help, describeValue(row.value)].filter((text) => text !== "").join("; "),
     ]),
   );
 }
@@ -67,42 +71,7 @@ function formatLater(rows: readonly OptionRow[]): string {
   );
 }
 
-function formatProperties(rows: readonly PropertyRow[]): string {
-  return formatTable(
-    ["property", "read by", "default", "meaning"],
-    rows.map((row) => [
-      [row.name, ...(row.aliases ?? [])].map((name) => `\`${name}\``).join(", "),
-      row.mode,
-      row.default === undefined ? "" : `\`${row.default}\``,
-      [row.help, ...describeValues(row.value)].join("; "),
-    ]),
-  );
-}
-
 function formatNames({ short, long, valueName }: OptionRow): string {
   const value = valueName === undefined ? "" : ` ${valueName}`;
   return `\`${short === undefined ? "" : `${short}, `}--${long}${value}\``;
-}
-
-function describeValues(kind: ValueKind): string[] {
-  switch (kind.type) {
-    case "integer":
-    case "decimal":
-      return [formatRange(kind)];
-    case "boolean":
-      return ["true or false"];
-    case "choice": {
-      const later = Object.keys(kind.later ?? {});
-      const present = kind.choices.length < 2 ? [] : [formatChoices(kind.choices)];
-      return later.length === 0 ? present : [...present, `not there yet: ${later.join(", ")}`];
-    }
-    default:
-      return [];
-  }
-}
-
-function formatTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |\n`;
-  return line(head) + line(head.map(() => "---")) + rows.map(line).join("");
 }

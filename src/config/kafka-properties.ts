@@ -1,10 +1,10 @@
 import type { TypedValue, ValueKind } from "./value-kind.ts";
 
 /*
- * The librdkafka properties, by what becomes of them here: those with a
- * meaning (PROPERTY_TABLE, which also makes the docs), those that a later
- * release brings, those that cannot be had, and those that are accepted
- * because scripts carry them, though nothing here depends on them.
+ * The librdkafka properties that have a meaning here; the flags -X and
+ * --config, their checks and docs/configuration.md are made from this table.
+ * Those that change nothing are in accepted-properties.ts, those that cannot
+ * be had, or not yet, in refused-properties.ts.
  */
 
 /** A property that has a meaning here. */
@@ -15,15 +15,41 @@ export interface PropertyRow {
   readonly value: ValueKind;
   /** As it would be written; absent: see `help`. */
   readonly default?: string;
+  /** Why default or values are not librdkafka's. */
+  readonly differs?: string;
   /** One sentence without its full stop. */
   readonly help: string;
 }
 
 const MAX_INT32 = 2_147_483_647;
-const CODECS_TO_COME = "leave it out, or say none";
 const SECURITY_TO_COME = "use a plaintext listener of the cluster, or leave it out";
 
-/** Properties with a meaning. Names, ranges and, unless `help` says so, defaults are librdkafka's. */
+/** What librdkafka's `debug` may name. */
+export const DEBUG_CONTEXTS = [
+  "generic",
+  "broker",
+  "topic",
+  "metadata",
+  "feature",
+  "queue",
+  "msg",
+  "protocol",
+  "cgrp",
+  "security",
+  "fetch",
+  "interceptor",
+  "plugin",
+  "consumer",
+  "admin",
+  "eos",
+  "mock",
+  "assignor",
+  "conf",
+  "telemetry",
+  "all",
+] as const;
+
+/** Properties with a meaning. Names, ranges and, unless `differs` says why not, defaults are librdkafka's. */
 export const PROPERTY_TABLE = [
   {
     name: "bootstrap.servers",
@@ -33,11 +59,18 @@ export const PROPERTY_TABLE = [
     help: "brokers to start from; wins over -k",
   },
   {
+    name: "debug",
+    mode: "both",
+    value: { type: "list", choices: DEBUG_CONTEXTS },
+    help: "which messages -ll DEBUG prints: a list of contexts; all when it is left out",
+  },
+  {
     name: "client.id",
     mode: "both",
     value: { type: "text" },
     default: "pcapts",
-    help: "name in the brokers' logs and quotas (librdkafka: rdkafka)",
+    help: "name in the brokers' logs and quotas",
+    differs: "librdkafka says rdkafka, whoever uses it",
   },
   {
     name: "security.protocol",
@@ -86,7 +119,8 @@ export const PROPERTY_TABLE = [
     name: "enable.idempotence",
     mode: "producer",
     value: { type: "boolean" },
-    help: "each frame once and in order across retries; on unless the cluster refuses it (librdkafka: false)",
+    help: "each frame once and in order across retries; on unless the cluster refuses it",
+    differs: "librdkafka's default, false, may lose the order of frames or repeat them",
   },
   {
     name: "request.required.acks",
@@ -95,6 +129,7 @@ export const PROPERTY_TABLE = [
     value: { type: "choice", choices: ["-1", "1"], aliases: { all: "-1" } },
     default: "-1",
     help: "who must have a frame before it counts: -1 or all in-sync replicas, 1 the leader alone",
+    differs: "0 is not taken: nothing would tell which frames arrived",
   },
   {
     name: "max.in.flight.requests.per.connection",
@@ -102,7 +137,8 @@ export const PROPERTY_TABLE = [
     mode: "producer",
     value: { type: "integer", min: 1, max: 1_000_000, unit: "requests" },
     default: "5",
-    help: "requests without an answer for each partition; at most 5 with idempotence (librdkafka: 1000000)",
+    help: "requests without an answer for each partition; at most 5 with idempotence",
+    differs: "librdkafka's 1000000 becomes 5 too where idempotence is on",
   },
   {
     name: "batch.size",
@@ -124,7 +160,8 @@ export const PROPERTY_TABLE = [
     mode: "producer",
     value: { type: "integer", min: 1, max: MAX_INT32, unit: "KiB" },
     default: "131072",
-    help: "memory for frames not yet acknowledged (librdkafka: 1048576)",
+    help: "memory for frames not yet acknowledged",
+    differs: "librdkafka's 1048576 is a gigabyte",
   },
   {
     name: "message.max.bytes",
@@ -154,17 +191,19 @@ export const PROPERTY_TABLE = [
     mode: "producer",
     value: {
       type: "choice",
-      choices: ["none"],
+      choices: ["none", "gzip", "snappy", "lz4", "zstd"],
+      // A topic's codec inherits the client's, and here they are one.
       aliases: { inherit: "none" },
-      later: {
-        gzip: CODECS_TO_COME,
-        snappy: CODECS_TO_COME,
-        lz4: CODECS_TO_COME,
-        zstd: CODECS_TO_COME,
-      },
     },
     default: "none",
     help: "compression of record batches",
+  },
+  {
+    name: "compression.level",
+    mode: "producer",
+    value: { type: "integer", min: -1, max: 12 },
+    default: "-1",
+    help: "how hard the codec tries: gzip 0 to 9, lz4 and zstd 0 to 12; -1 is its own default",
   },
   {
     name: "auto.offset.reset",
@@ -181,7 +220,61 @@ export const PROPERTY_TABLE = [
       },
     },
     default: "latest",
-    help: "where to start when there is no -o",
+    help: "where to start when there is no -o; in a group, where a partition without a stored offset starts",
+    differs: "largest, librdkafka's word for latest, means the same; error is not told from latest",
+  },
+  {
+    name: "group.id",
+    mode: "consumer",
+    value: { type: "text" },
+    help: "group whose members share the partitions of the topic; without it every partition is read",
+  },
+  {
+    name: "session.timeout.ms",
+    mode: "consumer",
+    value: { type: "integer", min: 1, max: 3_600_000, unit: "ms" },
+    default: "45000",
+    help: "a member that is not heard of for this long is out of its group",
+  },
+  {
+    name: "heartbeat.interval.ms",
+    mode: "consumer",
+    value: { type: "integer", min: 1, max: 3_600_000, unit: "ms" },
+    default: "3000",
+    help: "how often a member is heard of",
+  },
+  {
+    name: "max.poll.interval.ms",
+    mode: "consumer",
+    value: { type: "integer", min: 1, max: 86_400_000, unit: "ms" },
+    default: "300000",
+    help: "how long members may take to join again when their group changes",
+  },
+  {
+    name: "enable.auto.commit",
+    aliases: ["auto.commit.enable"],
+    mode: "consumer",
+    value: { type: "boolean" },
+    default: "true",
+    help: "store the group's offsets once the frames before them are written",
+  },
+  {
+    name: "auto.commit.interval.ms",
+    mode: "consumer",
+    value: { type: "integer", min: 0, max: 86_400_000, unit: "ms" },
+    default: "5000",
+    help: "how often offsets are stored; 0 never stores them",
+  },
+  {
+    name: "partition.assignment.strategy",
+    mode: "consumer",
+    value: {
+      type: "list",
+      choices: ["range", "roundrobin"],
+      later: { "cooperative-sticky": "say range or roundrobin, in every member of the group" },
+    },
+    default: "range,roundrobin",
+    help: "how the members of a group share out partitions, best first",
   },
   {
     name: "fetch.wait.max.ms",
@@ -230,57 +323,22 @@ export type PropertyValues = {
 };
 
 /** Rows by name and by alias. */
-export const PROPERTY_BY_NAME: ReadonlyMap<string, PropertyRow> = new Map(
-  PROPERTY_TABLE.flatMap((row: PropertyRow): [string, PropertyRow][] =>
-    [row.name, ...(row.aliases ?? [])].map((name) => [name, row]),
-  ),
-);
+export const PROPERTY_BY_NAME: ReadonlyMap<string, PropertyRow> = indexByName(PROPERTY_TABLE);
 
-/** Names that a later release brings, by how they begin. */
-export const SECURITY_PREFIXES: readonly string[] = [
-  "sasl.",
-  "ssl.",
-  "ssl_",
-  "https.ca.",
-  "enable.ssl.",
-  "enable.sasl.",
-];
-
-/** Properties that promise what is not done here: refusing is better than ignoring. */
-export const REFUSED_PROPERTIES: ReadonlyMap<string, string> = new Map([
-  ["transactional.id", "frames are published without transactions"],
-  ["plugin.library.paths", "librdkafka's plug-ins cannot be loaded"],
-  ["interceptors", "librdkafka's interceptors cannot be loaded"],
-]);
-
-/** Properties that scripts carry and that change nothing here. */
-export const PROPERTIES_WITHOUT_MEANING: ReadonlySet<string> = new Set(
-  `
-  allow.auto.create.topics api.version.fallback.ms api.version.request api.version.request.timeout.ms
-  auto.commit.enable auto.commit.interval.ms batch.num.messages broker.address.family
-  broker.address.ttl broker.version.fallback builtin.features check.crcs client.dns.lookup
-  client.rack compression.level connections.max.idle.ms consume.callback.max.messages
-  coordinator.query.interval.ms debug delivery.report.only.error enable.auto.commit
-  enable.auto.offset.store enable.gapless.guarantee enable.metrics.push enable.partition.eof
-  enable.random.seed enabled_events fetch.error.backoff.ms fetch.queue.backoff.ms
-  group.instance.id group.protocol group.protocol.type group.remote.assignor
-  heartbeat.interval.ms internal.termination.signal log.connection.close log.queue
-  log.thread.name log_level max.poll.interval.ms message.copy.max.bytes message.send.max.retries
-  metadata.max.age.ms metadata.recovery.rebootstrap.trigger.ms metadata.recovery.strategy
-  offset.store.method offset.store.path offset.store.sync.interval.ms
-  partition.assignment.strategy partitioner produce.offset.report
-  queue.buffering.backpressure.threshold queue.buffering.max.messages queued.max.messages.kbytes
-  queued.min.messages queuing.strategy receive.message.max.bytes reconnect.backoff.jitter.ms
-  reconnect.backoff.max.ms reconnect.backoff.ms retries session.timeout.ms
-  socket.blocking.max.ms socket.keepalive.enable socket.max.fails socket.nagle.disable
-  socket.receive.buffer.bytes socket.send.buffer.bytes statistics.interval.ms
-  sticky.partitioning.linger.ms topic.blacklist topic.metadata.propagation.max.ms
-  topic.metadata.refresh.fast.cnt topic.metadata.refresh.fast.interval.ms
-  topic.metadata.refresh.interval.ms topic.metadata.refresh.sparse transaction.timeout.ms
-  `
-    .trim()
-    .split(/\s+/),
-);
+/**
+ * Rows by name and by alias.
+ *
+ * @param rows a table of properties
+ */
+export function indexByName<Row extends Pick<PropertyRow, "name" | "aliases">>(
+  rows: readonly Row[],
+): ReadonlyMap<string, Row> {
+  return new Map(
+    rows.flatMap((row) =>
+      [row.name, ...(row.aliases ?? [])].map((name): [string, Row] => [name, row]),
+    ),
+  );
+}
 
 const SECRET = /password|passphrase|secret|key\.pem|ssl_key|sasl\.oauthbearer\.config|jaas|token$/i;
 

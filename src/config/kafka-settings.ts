@@ -6,18 +6,18 @@ import type {
   PublisherOptions,
   StartPosition,
 } from "../kafka/client-options.ts";
+import { ACCEPTED_BY_NAME } from "./accepted-properties.ts";
 import { parseBrokerAddresses } from "./broker-address.ts";
 import {
+  type DEBUG_CONTEXTS,
   isSecretProperty,
-  PROPERTIES_WITHOUT_MEANING,
   PROPERTY_BY_NAME,
   PROPERTY_TABLE,
   type PropertyRow,
   type PropertyValues,
-  REFUSED_PROPERTIES,
-  SECURITY_PREFIXES,
 } from "./kafka-properties.ts";
 import { nearestName } from "./nearest-name.ts";
+import { REFUSED_PROPERTIES } from "./refused-properties.ts";
 import { parseValue } from "./value-kind.ts";
 
 /** A property as somebody wrote it. */
@@ -28,9 +28,12 @@ export interface PropertyAssignment {
   readonly origin: string;
 }
 
+/** What a DEBUG message is about, in librdkafka's words. */
+export type DebugContext = (typeof DEBUG_CONTEXTS)[number];
+
 /** Something worth a line in the log once there is one. */
 export interface SettingNote {
-  readonly level: "debug" | "info";
+  readonly level: "debug" | "info" | "warn";
   readonly text: string;
 }
 
@@ -43,6 +46,8 @@ export interface KafkaSettings {
   readonly group: GroupOptions | undefined;
   /** From `auto.offset.reset`; undefined when it was not given. */
   readonly start: StartPosition | undefined;
+  /** From `debug`: which DEBUG messages are wanted; undefined: all of them. */
+  readonly debugContexts: readonly DebugContext[] | undefined;
   readonly notes: readonly SettingNote[];
 }
 
@@ -115,8 +120,7 @@ export function resolveKafkaSettings(input: KafkaSettingsInput): KafkaSettings {
       maxMessageBytes: values["message.max.bytes"],
       messageTimeoutMs: values["message.timeout.ms"],
       ackTimeoutMs: values["request.timeout.ms"],
-      compression: values["compression.codec"],
-      compressionLevel: undefined,
+      ...settleCompression(values, notes),
     },
     fetcher: {
       maxWaitMs: values["fetch.wait.max.ms"],
@@ -125,7 +129,8 @@ export function resolveKafkaSettings(input: KafkaSettingsInput): KafkaSettings {
       maxPartitionBytes: values["fetch.message.max.bytes"],
       isolation: values["isolation.level"],
     },
-    group: undefined,
+    group: input.mode === "consumer" ? settleGroup(values) : undefined,
+    debugContexts: values.debug,
     start: reset === undefined ? undefined : { kind: reset === "earliest" ? "begin" : "end" },
     notes,
   };
@@ -137,18 +142,20 @@ function collect(
   notes: SettingNote[],
 ): Map<string, PropertyAssignment> {
   const given = new Map<string, PropertyAssignment>();
+  const note = (text: string): unknown => notes.push({ level: "debug", text });
   for (const property of properties) {
-    const { name, origin } = property;
+    const { origin, value } = property;
+    const name = withoutTopicPrefix(property.name);
     const row = PROPERTY_BY_NAME.get(name);
+    const accepted = ACCEPTED_BY_NAME.get(name);
     if (row !== undefined) {
       given.set(row.name, property);
       if (row.mode !== "both" && row.mode !== mode) {
-        notes.push({ level: "debug", text: `${origin} ${name}: only a ${row.mode} reads it` });
+        note(`${origin} ${name}: only a ${row.mode} reads it`);
       }
-    } else if (name === "group.id" && mode === "producer") {
-      notes.push({ level: "debug", text: `${origin} ${name}: only a consumer reads it` });
-    } else if (PROPERTIES_WITHOUT_MEANING.has(name)) {
-      notes.push({ level: "debug", text: `${origin} ${name}: accepted, changes nothing here` });
+    } else if (accepted !== undefined) {
+      if (accepted.value.type !== "text") parseValue(accepted.value, value, `${origin} ${name}`);
+      note(`${origin} ${name}: accepted, changes nothing here: ${accepted.help}`);
     } else {
       throw refuseProperty(property);
     }
@@ -156,20 +163,91 @@ function collect(
   return given;
 }
 
+/** kcat's way to set a property of the topic; to librdkafka they are all of the client, as here. */
+function withoutTopicPrefix(name: string): string {
+  if (!name.startsWith("topic.") || ACCEPTED_BY_NAME.has(name)) return name;
+  const rest = name.slice("topic.".length);
+  return PROPERTY_BY_NAME.has(rest) || ACCEPTED_BY_NAME.has(rest) ? rest : name;
+}
+
 function refuseProperty({ name, origin }: PropertyAssignment): PcaptsError {
   const refuse = (rest: string): PcaptsError =>
     new PcaptsError("USAGE", `${origin} ${name}${rest}`);
-  if (name === "group.id") {
-    return refuse(": consumer groups are not there yet; without it every partition is read here");
-  }
-  if (SECURITY_PREFIXES.some((prefix) => name.startsWith(prefix))) {
-    return refuse(": encryption and authentication are not there yet; use a plaintext listener");
-  }
   const reason = REFUSED_PROPERTIES.get(name);
-  if (reason !== undefined) return refuse(` cannot be had: ${reason}; leave it out`);
-  const nearest = nearestName(name, [...PROPERTY_BY_NAME.keys(), ...PROPERTIES_WITHOUT_MEANING]);
+  if (reason !== undefined) return refuse(` cannot be had: ${reason}`);
+  const nearest = nearestName(name, [
+    ...PROPERTY_BY_NAME.keys(),
+    ...ACCEPTED_BY_NAME.keys(),
+    ...REFUSED_PROPERTIES.keys(),
+  ]);
   const advice = nearest === undefined ? "" : `; did you mean ${nearest}?`;
   return refuse(` is not a property that is known${advice}`);
+}
+
+/** Highest level of each codec; librdkafka's ranges. */
+const MAX_LEVEL = { none: undefined, gzip: 9, snappy: undefined, lz4: 12, zstd: 12 } as const;
+
+function settleCompression(
+  values: PropertyValues,
+  notes: SettingNote[],
+): Pick<PublisherOptions, "compression" | "compressionLevel"> {
+  const compression = values["compression.codec"];
+  const level = values["compression.level"];
+  const max = MAX_LEVEL[compression];
+  if (level === -1) return { compression, compressionLevel: undefined };
+  if (max === undefined) {
+    notes.push({
+      level: "debug",
+      text: `compression.level=${level}: changes nothing, compression.codec=${compression} has no levels`,
+    });
+    return { compression, compressionLevel: undefined };
+  }
+  if (level > max) {
+    throw new PcaptsError(
+      "USAGE",
+      `-X compression.level=${level} is too high for compression.codec=${compression}, ` +
+        `which has 0 to ${max}; -1 is its own default`,
+    );
+  }
+  return { compression, compressionLevel: level };
+}
+
+/**
+ * A group's settings. Both orders of times are librdkafka's own rules: a
+ * member whose heartbeats come later than its session lasts is put out of the
+ * group again and again.
+ */
+function settleGroup(values: PropertyValues): GroupOptions | undefined {
+  const groupId = values["group.id"];
+  if (groupId === undefined) return undefined;
+  const sessionTimeoutMs = values["session.timeout.ms"];
+  const heartbeatIntervalMs = values["heartbeat.interval.ms"];
+  const rebalanceTimeoutMs = values["max.poll.interval.ms"];
+  if (heartbeatIntervalMs >= sessionTimeoutMs) {
+    throw new PcaptsError(
+      "USAGE",
+      `-X heartbeat.interval.ms=${heartbeatIntervalMs} must be below ` +
+        `session.timeout.ms=${sessionTimeoutMs}: a third of it is usual`,
+    );
+  }
+  if (rebalanceTimeoutMs < sessionTimeoutMs) {
+    throw new PcaptsError(
+      "USAGE",
+      `-X max.poll.interval.ms=${rebalanceTimeoutMs} must not be below ` +
+        `session.timeout.ms=${sessionTimeoutMs}`,
+    );
+  }
+  const autoCommitIntervalMs = values["auto.commit.interval.ms"];
+  return {
+    groupId,
+    sessionTimeoutMs,
+    heartbeatIntervalMs,
+    rebalanceTimeoutMs,
+    autoCommit: values["enable.auto.commit"] && autoCommitIntervalMs > 0,
+    autoCommitIntervalMs,
+    assignors: values["partition.assignment.strategy"],
+    withoutOffset: values["auto.offset.reset"] === "earliest" ? "begin" : "end",
+  };
 }
 
 /**

@@ -1,14 +1,23 @@
 import { PcaptsError } from "../errors.ts";
+import type { PropertyAssignment, SettingNote } from "./kafka-settings.ts";
 import { formatFlag, OPTION_TABLE, type OptionRow, type OptionValues } from "./option-table.ts";
-import { parseStartPosition } from "./start-position.ts";
 
 /** A command line whose flags are each right by themselves. */
 export interface CommandLine {
   readonly values: OptionValues;
-  /** Names of the flags that were written. */
+  /** Names of the flags that were written, on the line or in the environment. */
   readonly given: ReadonlySet<string>;
+  readonly environment: EnvironmentSettings;
   /** Words that belong to no flag. */
   readonly words: readonly string[];
+}
+
+/** What the environment said, besides flags. */
+export interface EnvironmentSettings {
+  /** Names of the flags whose values come from it. */
+  readonly flags: ReadonlySet<string>;
+  readonly properties: readonly PropertyAssignment[];
+  readonly notes: readonly SettingNote[];
 }
 
 interface OptionRule {
@@ -35,13 +44,13 @@ const OPTION_RULES: readonly OptionRule[] = [
     message: "--json goes with -D, --list-interfaces",
   },
   {
-    // Listing needs neither a mode nor a source.
-    broken: ({ values }) => !values["list-interfaces"] && !values.producer && !values.consumer,
+    // What only prints needs neither a mode nor a source.
+    broken: ({ values }) => !onlyPrints(values) && !values.producer && !values.consumer,
     message: "One of -p, --producer and -c, --consumer is needed",
   },
   {
     // Pycapa ran the consumer then; a line that says both is a mistake.
-    broken: ({ values }) => !values["list-interfaces"] && values.producer && values.consumer,
+    broken: ({ values }) => !onlyPrints(values) && values.producer && values.consumer,
     message: "-p, --producer and -c, --consumer exclude each other",
   },
   {
@@ -66,18 +75,15 @@ const OPTION_RULES: readonly OptionRule[] = [
     message: "--linktype of a producer is not there yet: the link type is that of the source",
   },
   {
-    // Stored positions belong to a group.
-    broken: ({ values }) =>
-      values.consumer && parseStartPosition(values["kafka-offset"], 0).kind === "stored",
-    message:
-      "-o stored needs a consumer group, and groups are not there yet: say begin, end or a time",
-  },
-  {
     // Text goes to standard output and no pcap is written, so the file would stay empty.
     broken: ({ values }) => values.consumer && values["pretty-print"] > 0 && values.write !== "-",
     message: "-pp, --pretty-print prints text instead of pcap: leave -w, --write out",
   },
 ];
+
+function onlyPrints(values: OptionValues): boolean {
+  return values["list-interfaces"] || values.completion !== undefined;
+}
 
 /**
  * Checks what holds between flags.

@@ -27,6 +27,8 @@ export interface OptionRow {
   readonly repeat?: "all" | "later";
   /** Shown by `--help`, not only by `--help all`. */
   readonly brief?: true;
+  /** What a shell completes its value with, where `value` does not say. */
+  readonly completes?: "file" | "interface";
   /** Existed in Pycapa: keeps the abbreviations it had there. */
   readonly pycapa?: true;
 }
@@ -67,6 +69,13 @@ export const OPTION_TABLE = [
     mode: "alone",
     value: { type: "switch" },
     help: "with -D: the list as JSON, for programs",
+  },
+  {
+    long: "completion",
+    mode: "alone",
+    value: { type: "choice", choices: ["bash", "zsh", "fish"] },
+    valueName: "SHELL",
+    help: "print the completion script of a shell: source <(pcapts --completion bash)",
   },
   {
     long: "version",
@@ -123,6 +132,7 @@ export const OPTION_TABLE = [
     mode: "both",
     value: { type: "text" },
     valueName: "FILE",
+    completes: "file",
     help: "file of librdkafka properties, a KEY=VALUE on each line; -X wins over it",
     brief: true,
   },
@@ -224,6 +234,7 @@ export const OPTION_TABLE = [
     value: { type: "text" },
     valueName: "X",
     repeat: "later",
+    completes: "interface",
     help: "capture from an interface: its name, its number in -D, or an address of it",
     brief: true,
     pycapa: true,
@@ -234,6 +245,7 @@ export const OPTION_TABLE = [
     mode: "producer",
     value: { type: "text" },
     valueName: "FILE",
+    completes: "file",
     help: "publish a capture file; - is standard input",
     brief: true,
   },
@@ -335,7 +347,7 @@ export const OPTION_TABLE = [
     value: { type: "position" },
     valueName: "WHERE",
     default: "end",
-    help: "begin, end, an ISO 8601 time, or -5m for five minutes ago (s, m, h, d)",
+    help: "begin, end, an ISO 8601 time, or -5m (s, m, h, d); in a group stored, its default",
     brief: true,
     pycapa: true,
   },
@@ -354,6 +366,7 @@ export const OPTION_TABLE = [
     value: { type: "text" },
     valueName: "FILE",
     default: "-",
+    completes: "file",
     help: "file to write; - is standard output",
     brief: true,
   },

@@ -37,7 +37,7 @@ export function parseStartPosition(text: string, nowMs: number): StartPosition {
   if (timestampMs === undefined) {
     throw new PcaptsError(
       "USAGE",
-      `-o, --kafka-offset expects begin, end, a time such as 2026-01-31T09:30:00, ` +
+      `-o, --kafka-offset expects begin, end, stored, a time such as 2026-01-31T09:30:00, ` +
         `or -5m for five minutes ago (s, m, h, d), not "${text}"`,
     );
   }
@@ -67,4 +67,35 @@ function parseIsoTime(text: string): number | undefined {
   const offsetMinutes =
     Number(zone.slice(1, 3)) * 60 + Number(zone.slice(-2)) * (zone.length > 3 ? 1 : 0);
   return utcMs - (zone.startsWith("-") ? -1 : 1) * offsetMinutes * 60_000;
+}
+
+/** What {@link chooseStartPosition} decides from. */
+export interface StartChoice {
+  /** `-o` as it was written; undefined when it was not. */
+  readonly text: string | undefined;
+  /** `auto.offset.reset`, when it was given. */
+  readonly reset: StartPosition | undefined;
+  /** Whether there is a `group.id`. */
+  readonly inGroup: boolean;
+  /** The present, milliseconds since the epoch. */
+  readonly nowMs: number;
+}
+
+/**
+ * Where a consumer starts: where `-o` says; else in a group where it left off,
+ * and alone where `auto.offset.reset` says, or at the end.
+ *
+ * @param choice what was written
+ * @throws PcaptsError USAGE: stored positions belong to a group
+ */
+export function chooseStartPosition({ text, reset, inGroup, nowMs }: StartChoice): StartPosition {
+  if (text === undefined) return inGroup ? { kind: "stored" } : (reset ?? { kind: "end" });
+  const start = parseStartPosition(text, nowMs);
+  if (start.kind === "stored" && !inGroup) {
+    throw new PcaptsError(
+      "USAGE",
+      "-o stored needs a consumer group: name it with -X group.id=NAME, or say begin, end or a time",
+    );
+  }
+  return start;
 }

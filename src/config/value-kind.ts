@@ -17,7 +17,8 @@ export type ValueKind =
   | { readonly type: "property" }
   | { readonly type: "position" }
   | {
-      readonly type: "choice";
+      /** `list`: some of the choices, separated by commas. */
+      readonly type: "choice" | "list";
       readonly choices: readonly string[];
       /** Other spellings, lower case. */
       readonly aliases?: Readonly<Record<string, string>>;
@@ -32,7 +33,9 @@ export type TypedValue<K> = K extends { type: "switch" | "boolean" }
     ? number
     : K extends { type: "choice"; choices: readonly (infer Choice)[] }
       ? Choice
-      : string;
+      : K extends { type: "list"; choices: readonly (infer Choice)[] }
+        ? readonly Choice[]
+        : string;
 
 const BOOLEANS: Readonly<Record<string, boolean>> = {
   true: true,
@@ -56,7 +59,7 @@ export function parseValue(
   kind: ValueKind,
   text: string,
   subject: string,
-): string | number | boolean {
+): string | number | boolean | readonly string[] {
   const refuse = (expected: string): PcaptsError =>
     new PcaptsError("USAGE", `${subject} expects ${expected}, not "${text}"`);
   switch (kind.type) {
@@ -76,16 +79,18 @@ export function parseValue(
       return value;
     }
     case "choice": {
-      const lower = text.toLowerCase();
-      const choice = kind.choices.find((name) => name.toLowerCase() === lower);
-      const value = choice ?? lookUp(kind.aliases, lower);
-      if (value !== undefined) return value;
-      const advice = lookUp(kind.later, lower);
-      if (advice !== undefined) {
-        throw new PcaptsError("USAGE", `${subject} "${text}" is not there yet: ${advice}`);
-      }
-      throw refuse(formatChoices(kind.choices));
+      const choice = findChoice(kind, text, subject);
+      if (choice === undefined) throw refuse(formatChoices(kind.choices));
+      return choice;
     }
+    case "list":
+      return text.split(",").map((part) => {
+        const choice = findChoice(kind, part.trim(), subject);
+        if (choice === undefined) {
+          throw refuse(`a list of ${formatChoices(kind.choices)}, separated by commas`);
+        }
+        return choice;
+      });
     case "topic":
       if (!/^[a-zA-Z0-9._-]{1,249}$/.test(text) || text === "." || text === "..") {
         throw refuse("a topic name (1 to 249 letters, digits, dots, dashes or underscores)");
@@ -99,6 +104,20 @@ export function parseValue(
       if (text === "") throw refuse("a value");
       return text;
   }
+}
+
+function findChoice(
+  kind: ValueKind & { type: "choice" | "list" },
+  text: string,
+  subject: string,
+): string | undefined {
+  const lower = text.toLowerCase();
+  const choice = kind.choices.find((name) => name.toLowerCase() === lower);
+  const advice = lookUp(kind.later, lower);
+  if (advice !== undefined) {
+    throw new PcaptsError("USAGE", `${subject} "${text}" is not there yet: ${advice}`);
+  }
+  return choice ?? lookUp(kind.aliases, lower);
 }
 
 /** `{}["constructor"]` is a function. */
@@ -130,4 +149,30 @@ export function formatRange(kind: ValueKind & { type: "integer" | "decimal" }): 
 export function formatChoices(choices: readonly string[]): string {
   const last = choices.at(-1) ?? "";
   return choices.length < 2 ? last : `${choices.slice(0, -1).join(", ")} or ${last}`;
+}
+
+/**
+ * What may be said for a value, as help and docs add it to the meaning.
+ *
+ * @param kind what is accepted
+ * @returns "a whole number from 1 to 4; not there yet: 5", or "" where everything is accepted
+ */
+export function describeValue(kind: ValueKind): string {
+  switch (kind.type) {
+    case "integer":
+    case "decimal":
+      return formatRange(kind);
+    case "boolean":
+      return "true or false";
+    case "choice":
+    case "list": {
+      const later = Object.keys(kind.later ?? {});
+      return [
+        ...(kind.choices.length < 2 ? [] : [formatChoices(kind.choices)]),
+        ...(later.length === 0 ? [] : [`not there yet: ${later.join(", ")}`]),
+      ].join("; ");
+    }
+    default:
+      return "";
+  }
 }

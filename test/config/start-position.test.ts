@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseStartPosition } from "../../src/config/start-position.ts";
+import { chooseStartPosition, parseStartPosition } from "../../src/config/start-position.ts";
 import { PcaptsError } from "../../src/errors.ts";
 
 const NOW_MS = 1_700_000_000_000;
@@ -67,4 +67,18 @@ test("parseStartPosition() refuses what is no position and times that do not exi
       text,
     );
   }
+});
+
+test("chooseStartPosition() begins where a group left off, and at the end alone", () => {
+  const choose = (
+    choice: Partial<Parameters<typeof chooseStartPosition>[0]>,
+  ): ReturnType<typeof chooseStartPosition> =>
+    chooseStartPosition({ text: undefined, reset: undefined, inGroup: false, nowMs: 0, ...choice });
+  assert.deepEqual(choose({}), { kind: "end" });
+  assert.deepEqual(choose({ reset: { kind: "begin" } }), { kind: "begin" });
+  assert.deepEqual(choose({ text: "end", reset: { kind: "begin" } }), { kind: "end" });
+  assert.deepEqual(choose({ inGroup: true, reset: { kind: "begin" } }), { kind: "stored" });
+  assert.deepEqual(choose({ inGroup: true, text: "begin" }), { kind: "begin" });
+  assert.deepEqual(choose({ inGroup: true, text: "stored" }), { kind: "stored" });
+  assert.throws(() => choose({ text: "stored" }), /needs a consumer group/);
 });
