@@ -254,9 +254,12 @@ class KafkajsConnection implements BrokerConnection {
   }
 }
 
-/** kafkajs's `disconnect` alone would still send what is buffered, and wait for answers. */
+/**
+ * kafkajs's `disconnect` alone would still send what is buffered, and wait for answers. It ends a
+ * connection attempt, and its timer, only for an error.
+ */
 function abandon(connection: Connection, reason: string): void {
-  connection.socket?.destroy();
+  connection.socket?.destroy(new ConnectionError(reason));
   connection.rejectRequests(new ConnectionError(reason));
   void connection.disconnect();
 }

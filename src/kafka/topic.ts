@@ -66,13 +66,14 @@ export async function findTopic(
       if (!(error instanceof ConnectionError)) throw error;
       obstacle = error.message;
     }
-    const delay = backOff.nextDelayMs();
-    if (performance.now() + delay > deadline) {
+    const left = deadline - performance.now();
+    if (left <= 0) {
       throw new PcaptsError(
         "BROKER_UNREACHABLE",
         `Cannot learn who leads topic "${topic}": ${obstacle}; gave up after ${retry.connectTimeoutMs / 1000} s (--connect-timeout)`,
       );
     }
+    const delay = Math.min(backOff.nextDelayMs(), left);
     await sleep(delay, undefined, signal === undefined ? {} : { signal });
   }
 }
