@@ -63,7 +63,7 @@ function formatBash(): string {
       row.value.type === "property"
         ? "_pcapts_property"
         : row.completes === "file"
-          ? 'compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur"))'
+          ? 'compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur")'
           : row.completes === "interface"
             ? `COMPREPLY=($(compgen -W "$(ls ${INTERFACES} 2> /dev/null)" -- "$cur"))`
             : words === ""

@@ -112,10 +112,10 @@ function isPutOutOfForce(long: string, onLine: ReadonlySet<string>): boolean {
 }
 
 function describeUnknown(variable: string): string {
-  const nearest = nearestName(variable, [
-    ...FLAG_BY_VARIABLE.keys(),
-    ...PROPERTY_BY_VARIABLE.keys(),
-  ]);
-  const advice = nearest === undefined ? "" : `; did you mean ${nearest}?`;
+  // Without the beginning that all have in common, which would make any two alike.
+  const bare = (name: string): string => name.slice(FLAG_PREFIX.length);
+  const known = [...FLAG_BY_VARIABLE.keys(), ...PROPERTY_BY_VARIABLE.keys()];
+  const nearest = nearestName(bare(variable), known.map(bare));
+  const advice = nearest === undefined ? "" : `; did you mean ${FLAG_PREFIX}${nearest}?`;
   return `Environment variable ${variable} stands for no flag and no property${advice}`;
 }
