@@ -1,5 +1,6 @@
 import { pino, type DestinationStream } from "pino";
 import type { Logger } from "../logger.ts";
+import { debugContextOf } from "./debug-context.ts";
 
 const STDERR = 2;
 
@@ -48,9 +49,11 @@ export async function createLogger(options: LoggingOptions): Promise<CommandLogg
   let wanted: ReadonlySet<string> | undefined;
   return {
     debug: (message, context) => {
-      if (context === undefined || wanted === undefined || wanted.has(context)) {
-        logger.debug(message);
+      if (wanted !== undefined) {
+        const about = context ?? debugContextOf(message);
+        if (about !== undefined && !wanted.has(about)) return;
       }
+      logger.debug(message);
     },
     info: (message) => logger.info(message),
     warn: (message) => logger.warn(message),

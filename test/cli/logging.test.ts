@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { spawn } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
 import { test } from "node:test";
+import { debugContextOf } from "../../src/cli/debug-context.ts";
+import { projectRoot } from "../brokers.ts";
 
 const LOGGING = new URL("../../src/cli/logging.js", import.meta.url).href;
 
@@ -16,7 +20,7 @@ async function log(level: string, contexts: readonly string[] | undefined): Prom
       const logger = await createLogger({ level: "${level}", format: "json", color: false });
       logger.limitDebug(${JSON.stringify(contexts)});
       logger.debug("of fetch", "fetch");
-      logger.debug("of cgrp", "cgrp");
+      logger.debug("group: joining again");
       logger.debug("of nothing");
       logger.info("information");`,
     ],
@@ -32,7 +36,7 @@ async function log(level: string, contexts: readonly string[] | undefined): Prom
 }
 
 test("debug contexts choose among the messages of DEBUG", async () => {
-  const everything = ["of fetch", "of cgrp", "of nothing", "information"];
+  const everything = ["of fetch", "group: joining again", "of nothing", "information"];
   assert.deepEqual(await log("DEBUG", undefined), everything);
   assert.deepEqual(await log("DEBUG", ["topic", "all"]), everything);
   assert.deepEqual(await log("DEBUG", ["fetch"]), ["of fetch", "of nothing", "information"]);
@@ -40,4 +44,31 @@ test("debug contexts choose among the messages of DEBUG", async () => {
 
 test("debug contexts bring no message of DEBUG to a higher level", async () => {
   assert.deepEqual(await log("INFO", ["all"]), ["information"]);
+});
+
+test("debugContextOf() tells what the library's messages are about", () => {
+  for (const [message, context] of [
+    ["kafkajs Connection: Request Metadata(key: 3, version: 5)", "protocol"],
+    ["kafkajs Connection: Connecting", "broker"],
+    ["kafkajs SaslAuthenticator-PLAIN: x", "security"],
+    ["Connecting to Kafka; {}", "broker"],
+    ["group: heartbeat: x", "cgrp"],
+    ["fetching: x, trying again", "fetch"],
+    ["publishing: x, trying again", "msg"],
+    ["partition 3: NOT_LEADER, sending again", "msg"],
+    ["Clean shutdown process started", undefined],
+  ] as const) {
+    assert.equal(debugContextOf(message), context, message);
+  }
+});
+
+test("debugContextOf() knows the beginning of every message of DEBUG in src/kafka", () => {
+  const folder = path.join(projectRoot, "src/kafka");
+  for (const name of readdirSync(folder)) {
+    const code = readFileSync(path.join(folder, name), "utf8");
+    for (const [, text = ""] of code.matchAll(/\.debug\(\s*[`"]([^`"]*)/g)) {
+      const message = text.replaceAll(/\$\{[^}]*\}/g, "1");
+      assert.notEqual(debugContextOf(message), undefined, `${name}: ${text}`);
+    }
+  }
 });
