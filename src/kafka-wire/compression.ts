@@ -1,6 +1,12 @@
+import {
+  BATCH_ATTRIBUTE,
+  BATCH_HEADER_BYTES,
+  BATCH_LENGTH_OVERHEAD,
+  OFFSET_OF,
+} from "./record-batch-format.ts";
+import type { COMPRESSION_NAMES } from "./record-batch-format.ts";
 import { RecordBatchError } from "./record-batch-reader.ts";
 import type { RecordBatchHeader } from "./record-batch-reader.ts";
-import type { COMPRESSION_NAMES } from "./record-batch-format.ts";
 
 /** A codec that has to be loaded. */
 export type CodecName = Exclude<(typeof COMPRESSION_NAMES)[number], "none">;
@@ -118,21 +124,18 @@ export async function decompressRecords(bytes: Buffer, header: RecordBatchHeader
  * A batch as it was before it was compressed, for those that look into or
  * divide what they compressed themselves.
  *
- * @param batch a whole batch
+ * @param batch a whole batch; its checksum is not brought up to date
+ * @param codec the one it was compressed with, if it was
  * @returns `batch` itself when it is not compressed
  */
-export function decompressBatch(
-  batch: Buffer,
-  header: RecordBatchHeader,
-  codec: RecordCodec,
-): { bytes: Buffer; recordsStart: number; recordsEnd: number } {
-  const { recordsStart, recordsEnd, compression } = header;
-  if (compression === "none") return { bytes: batch, recordsStart, recordsEnd };
-  const records = codec.decompressSync(
-    batch.subarray(recordsStart, recordsEnd),
-    Number.MAX_SAFE_INTEGER,
-  );
-  return { bytes: records, recordsStart: 0, recordsEnd: records.length };
+export function decompressBatch(batch: Buffer, codec: RecordCodec): Buffer {
+  const attributes = batch.readInt16BE(OFFSET_OF.attributes);
+  if ((attributes & BATCH_ATTRIBUTE.compressionMask) === 0) return batch;
+  const records = codec.decompressSync(batch.subarray(BATCH_HEADER_BYTES), MAX_RECORDS_BYTES);
+  const whole = Buffer.concat([batch.subarray(0, BATCH_HEADER_BYTES), records]);
+  whole.writeInt16BE(attributes & ~BATCH_ATTRIBUTE.compressionMask, OFFSET_OF.attributes);
+  whole.writeInt32BE(whole.length - BATCH_LENGTH_OVERHEAD, OFFSET_OF.batchLength);
+  return whole;
 }
 
 function undecodable(header: RecordBatchHeader, cause: Error): RecordBatchError {

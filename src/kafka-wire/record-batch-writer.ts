@@ -1,7 +1,12 @@
 import { crc32c } from "../bytes/crc32c.ts";
 import { sizeOfVarint, writeVarint } from "../bytes/varint.ts";
 import { CAPTURE_KEY_BYTES, writeCaptureKey } from "../packet/capture-time.ts";
-import { BATCH_HEADER_BYTES, BATCH_LENGTH_OVERHEAD, OFFSET_OF } from "./record-batch-format.ts";
+import {
+  BATCH_HEADER_BYTES,
+  BATCH_LENGTH_OVERHEAD,
+  COMPRESSION_NAMES,
+  OFFSET_OF,
+} from "./record-batch-format.ts";
 
 /** The varint in front of each key: its length, zigzag. */
 const KEY_LENGTH_VARINT = CAPTURE_KEY_BYTES << 1;
@@ -36,13 +41,15 @@ export function sizeOfSingleRecordBatch(valueBytes: number, headerBytes: number)
  * ```
  */
 export class RecordBatchWriter {
-  readonly buffer: Buffer;
+  /** Memory of the batch; another one once its records are compressed. */
+  buffer: Buffer;
   /** Bytes in use, header included. */
   length = BATCH_HEADER_BYTES;
   recordCount = 0;
   #limit: number;
   #baseTimestampMs = 0;
   #maxTimestampMs = 0;
+  #attributes = 0;
 
   /**
    * @param buffer memory for the whole batch
@@ -62,6 +69,25 @@ export class RecordBatchWriter {
   reset(): void {
     this.length = BATCH_HEADER_BYTES;
     this.recordCount = 0;
+    this.#attributes = 0;
+  }
+
+  /** The records as they are encoded so far, a view on the buffer. */
+  get records(): Buffer {
+    return this.buffer.subarray(BATCH_HEADER_BYTES, this.length);
+  }
+
+  /**
+   * Puts compressed records in the place of the records. Nothing can be
+   * appended any more; the buffer they were written in is free.
+   *
+   * @param compression codec they are compressed with
+   * @param buffer memory of the exact size of the batch, compressed records behind room for its header
+   */
+  useCompressed(compression: (typeof COMPRESSION_NAMES)[number], buffer: Buffer): void {
+    this.buffer = buffer;
+    this.length = this.#limit = buffer.length;
+    this.#attributes = COMPRESSION_NAMES.indexOf(compression);
   }
 
   /**
@@ -164,7 +190,7 @@ export class RecordBatchWriter {
     buffer.writeInt32BE(length - BATCH_LENGTH_OVERHEAD, OFFSET_OF.batchLength);
     buffer.writeInt32BE(-1, OFFSET_OF.partitionLeaderEpoch);
     buffer[OFFSET_OF.magic] = 2;
-    buffer.writeInt16BE(0, OFFSET_OF.attributes);
+    buffer.writeInt16BE(this.#attributes, OFFSET_OF.attributes);
     buffer.writeInt32BE(this.recordCount - 1, OFFSET_OF.lastOffsetDelta);
     buffer.writeBigInt64BE(BigInt(this.#baseTimestampMs), OFFSET_OF.baseTimestamp);
     buffer.writeBigInt64BE(BigInt(this.#maxTimestampMs), OFFSET_OF.maxTimestamp);

@@ -45,6 +45,11 @@ export class BatchMemory {
     return Buffer.allocUnsafeSlow(size);
   }
 
+  /** Counts memory as lent that holds frames in the place of a lent buffer; it is given back like one. */
+  adopt(buffer: Buffer): void {
+    this.#lentBytes += buffer.length;
+  }
+
   /** Takes a buffer back. */
   giveBack(buffer: Buffer): void {
     this.#lentBytes -= buffer.length;

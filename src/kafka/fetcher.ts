@@ -90,13 +90,16 @@ export class Fetcher {
       const response = await this.#nextResponse();
       if (response === undefined) return;
       for (const fetched of response.answer.partitions) {
-        const chunk = this.#decode(response, fetched);
-        if (chunk !== undefined) {
+        const from = response.from.get(fetched.partition)!;
+        let nextOffset: bigint | undefined;
+        for await (const chunk of this.#decode(response, fetched)) {
+          ({ nextOffset } = chunk);
           yield chunk;
-          this.#noteEnd(fetched, response.from.get(fetched.partition)!, chunk.nextOffset);
+          if (chunk.failure !== undefined)
+            throw this.#unreadable(fetched.partition, nextOffset, chunk.failure);
+          if (this.#stopped) break;
         }
-        if (chunk?.failure !== undefined)
-          throw this.#unreadable(fetched.partition, chunk.nextOffset, chunk.failure);
+        if (nextOffset !== undefined) this.#noteEnd(fetched, from, nextOffset);
         if (this.#stopped) return;
       }
       this.#waitingOf.set(response.nodeId, this.#waitingOf.get(response.nodeId)! - 1);
@@ -115,17 +118,19 @@ export class Fetcher {
     this.#wake();
   }
 
-  #decode(response: Response, fetched: FetchedPartition): FetchedChunk | undefined {
+  async *#decode(
+    response: Response,
+    fetched: FetchedPartition,
+  ): AsyncGenerator<FetchedChunk, void, void> {
     const { partition, errorCode } = fetched;
-    if (errorCode !== KAFKA_ERROR_CODE.NONE) return undefined;
-    const from = response.from.get(partition)!;
+    if (errorCode !== KAFKA_ERROR_CODE.NONE) return;
+    const until = this.#setup.until?.get(partition);
+    let from = response.from.get(partition)!;
     try {
-      return this.#decoder.decode(
-        response.answer.bytes,
-        fetched,
-        from,
-        this.#setup.until?.get(partition),
-      );
+      for await (const chunk of this.#decoder.decode(response.answer.bytes, fetched, from, until)) {
+        from = chunk.nextOffset;
+        yield chunk;
+      }
     } catch (error) {
       if (error instanceof RecordBatchError || error instanceof RangeError) {
         throw this.#unreadable(partition, from, error);

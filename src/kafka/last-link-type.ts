@@ -43,8 +43,10 @@ export async function findLastLinkType(
       onForeignRecord: () => {},
     });
     for (const fetched of partitions) {
-      const { frameCount, interfaceOf, interfaces } = decoder.decode(bytes, fetched, offset);
-      if (frameCount > 0) return interfaces[interfaceOf?.[frameCount - 1] ?? 0]!.linkType;
+      for await (const chunk of decoder.decode(bytes, fetched, offset)) {
+        const { frameCount, interfaceOf, interfaces } = chunk;
+        if (frameCount > 0) return interfaces[interfaceOf?.[frameCount - 1] ?? 0]!.linkType;
+      }
     }
   }
   return undefined;

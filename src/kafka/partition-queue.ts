@@ -1,5 +1,7 @@
+import { decompressBatch } from "../kafka-wire/compression.ts";
 import { readRecordBatchHeader, RecordCursor } from "../kafka-wire/record-batch-reader.ts";
 import { NO_PRODUCER_ID, RecordBatchWriter } from "../kafka-wire/record-batch-writer.ts";
+import type { BatchCompressor } from "./batch-compressor.ts";
 import type { BatchMemory } from "./batch-memory.ts";
 
 /** Largest producer epoch; behind it a new producer id is needed. */
@@ -25,6 +27,10 @@ export interface Batch {
   isAcknowledged: boolean;
   /** The broker refused it for good; what to do before anything behind it is sent. */
   refusal: Refusal | undefined;
+  /** Its records are being compressed: it is not sent, and its buffer not given back, until they are. */
+  isCompressing: boolean;
+  /** Its time was up while it was compressed. */
+  isDropped: boolean;
 }
 
 /** Why a broker refused a batch for good. */
@@ -43,6 +49,13 @@ export interface ProducerIdentity {
   nextSequence: number;
 }
 
+/** Compresses the batches of a queue. */
+export interface QueueCompression {
+  readonly compressor: BatchCompressor;
+  /** A batch is compressed: there may be something to send, and there is memory. */
+  compressed(): void;
+}
+
 /** Told what becomes of frames that a queue gives up. */
 export interface QueueLosses {
   /** Frames that are certainly not in the log. */
@@ -57,6 +70,10 @@ export interface QueueLosses {
  *                      ↑            │
  *                      └── returned ┘   once nothing is in flight
  * ```
+ *
+ * With a compressor a batch is compressed as soon as it is closed, while it
+ * waits, and those behind it wait with it. From then on it is its compressed
+ * records alone, so that more frames can wait when a broker is away.
  *
  * When a batch comes back, nothing more is sent until all that was in flight
  * is answered; then the returned ones go to the front in their order, keep
@@ -85,6 +102,7 @@ export class PartitionQueue {
   readonly #memory: BatchMemory;
   readonly #losses: QueueLosses;
   readonly #maxInFlight: number;
+  readonly #compression: QueueCompression | undefined;
   #waiting: Batch[] = [];
   #inFlight: Batch[] = [];
   #returned = new Set<Batch>();
@@ -98,12 +116,14 @@ export class PartitionQueue {
     maxInFlight: number,
     memory: BatchMemory,
     losses: QueueLosses,
+    compression?: QueueCompression,
   ) {
     this.partition = partition;
     this.identity = identity;
     this.#maxInFlight = maxInFlight;
     this.#memory = memory;
     this.#losses = losses;
+    this.#compression = compression;
   }
 
   /** Batches in flight. */
@@ -141,13 +161,31 @@ export class PartitionQueue {
     const { open } = this;
     if (open === undefined) return;
     this.open = undefined;
-    if (open.writer.recordCount > 0) this.#waiting.push(open);
-    else this.#memory.giveBack(open.writer.buffer);
+    if (open.writer.recordCount > 0) {
+      this.#waiting.push(open);
+      this.#compress(open);
+    } else this.#memory.giveBack(open.writer.buffer);
+  }
+
+  #compress(batch: Batch): void {
+    if (this.#compression === undefined) return;
+    const { compressor, compressed } = this.#compression;
+    batch.isCompressing = true;
+    compressor.compress(batch.writer, (buffer) => {
+      batch.isCompressing = false;
+      if (batch.isDropped) this.#memory.giveBack(batch.writer.buffer);
+      else if (buffer !== undefined) {
+        this.#memory.adopt(buffer);
+        this.#memory.giveBack(batch.writer.buffer);
+        batch.writer.useCompressed(compressor.codec.name, buffer);
+      }
+      compressed();
+    });
   }
 
   /**
    * @param openBefore an open batch born before this time is ready too
-   * @returns true when `take` will give a batch
+   * @returns true when `take` will give a batch, or begin to compress the one it would give
    */
   isReady(nowMs: number, openBefore: number): boolean {
     const maxInFlight = this.#isProducerKnown ? this.#maxInFlight : 1;
@@ -157,6 +195,7 @@ export class PartitionQueue {
     if (first === undefined) return false;
     if (!first.wasSent && this.#inFlight.some((batch) => batch.isRetry)) return false;
     if (first === this.open) return first.bornMs <= openBefore;
+    if (first.isCompressing) return false;
     return first.refusal === undefined || this.#inFlight.length === 0;
   }
 
@@ -170,6 +209,7 @@ export class PartitionQueue {
     if (this.#waiting.length === 0) this.closeOpen();
     while (this.#waiting[0]?.refusal !== undefined) this.#rewriteFirst();
     if (this.#resequence && this.#inFlight.length === 0) this.#beginEpoch();
+    if (this.#waiting[0]?.isCompressing === true) return undefined;
     const batch = this.#waiting.shift();
     if (batch === undefined) return undefined;
     this.#seal(batch);
@@ -247,7 +287,7 @@ export class PartitionQueue {
     const { records, reason } = batch.refusal!;
     const { recordCount, buffer } = batch.writer;
     const parts: Batch[] = [];
-    const sealed = batch.sealed!;
+    const sealed = this.uncompressed(batch);
     if (records !== undefined) {
       this.#losses.failed(records.size, reason);
       parts.push(this.#copyRecords(batch, sealed, (index) => !records.has(index)));
@@ -264,7 +304,9 @@ export class PartitionQueue {
     for (const part of parts) {
       if (part.writer.recordCount === 0) this.#memory.giveBack(part.writer.buffer);
     }
-    this.#waiting.unshift(...parts.filter(({ writer }) => writer.recordCount > 0));
+    const kept = parts.filter(({ writer }) => writer.recordCount > 0);
+    this.#waiting.unshift(...kept);
+    for (const part of kept) this.#compress(part);
     this.#resequence = true;
   }
 
@@ -283,6 +325,13 @@ export class PartitionQueue {
       );
     }
     return copy;
+  }
+
+  /** A batch that was sealed, as it was before it was compressed. */
+  uncompressed(batch: Batch): Buffer {
+    const sealed = batch.sealed!;
+    const codec = this.#compression?.compressor.codec;
+    return codec === undefined ? sealed : decompressBatch(sealed, codec);
   }
 
   /** True when the epoch is used up: nothing is sent until `useProducerId`. */
@@ -325,10 +374,12 @@ export class PartitionQueue {
     let unanswered = 0;
     if (this.open !== undefined && this.open.bornMs < bornBeforeMs) this.closeOpen();
     while (this.#waiting[0] !== undefined && this.#waiting[0].bornMs < bornBeforeMs) {
-      const { wasSent, writer } = this.#waiting.shift()!;
+      const batch = this.#waiting.shift()!;
+      const { wasSent, writer } = batch;
       if (wasSent) unanswered += writer.recordCount;
       else unsent += writer.recordCount;
-      this.#memory.giveBack(writer.buffer);
+      batch.isDropped = true;
+      if (!batch.isCompressing) this.#memory.giveBack(writer.buffer);
     }
     return { unsent, unanswered };
   }
@@ -344,5 +395,7 @@ function newBatch(buffer: Buffer, limitBytes: number, bornMs: number): Batch {
     isRetry: false,
     isAcknowledged: false,
     refusal: undefined,
+    isCompressing: false,
+    isDropped: false,
   };
 }

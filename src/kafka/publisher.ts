@@ -1,4 +1,6 @@
 import { PcaptsError } from "../errors.ts";
+import { CodecUnavailableError, loadCodec } from "../kafka-wire/compression.ts";
+import type { RecordCodec } from "../kafka-wire/compression.ts";
 import { encodeInitProducerId } from "../kafka-wire/init-producer-id.ts";
 import { KAFKA_ERROR_CODE, kafkaErrorInfo } from "../kafka-wire/error-codes.ts";
 import type { ProducePartitionResponse } from "../kafka-wire/produce.ts";
@@ -8,6 +10,7 @@ import type { Logger } from "../logger.ts";
 import { FRAME_HEADER_BYTES, readHeaderWord } from "../packet/frame-chunk.ts";
 import type { FrameChunk } from "../packet/frame-chunk.ts";
 import { BackOff } from "./back-off.ts";
+import { BatchCompressor } from "./batch-compressor.ts";
 import { BatchMemory } from "./batch-memory.ts";
 import type { BrokerConnection } from "./broker-connection.ts";
 import type { KafkaClientOptions, PublisherOptions } from "./client-options.ts";
@@ -87,12 +90,16 @@ export class Publisher {
   #refreshing = false;
   #renewing = false;
 
-  private constructor(setup: PublisherSetup, identity: ProducerIdentity) {
+  private constructor(setup: PublisherSetup, identity: ProducerIdentity, codec?: RecordCodec) {
     const { options, topic } = setup;
     this.#setup = setup;
     const partitionCount = topic.leaders.length;
     this.#batchLimitBytes = Math.min(options.batchBytes, topic.maxMessageBytes ?? Infinity);
-    this.#largestBatchBytes = Math.min(options.maxMessageBytes, topic.maxMessageBytes ?? Infinity);
+    // A broker's limit is on what a batch is once it is compressed: only the broker can tell.
+    this.#largestBatchBytes = Math.min(
+      options.maxMessageBytes,
+      (codec === undefined ? topic.maxMessageBytes : undefined) ?? Infinity,
+    );
     const bufferBytes = Math.min(
       this.#batchLimitBytes,
       Math.max(MIN_BATCH_BYTES, Math.floor(options.queueBytes / (2 * partitionCount))),
@@ -105,9 +112,23 @@ export class Publisher {
     const idempotent = identity.producerId !== NO_PRODUCER_ID;
     const maxInFlight = idempotent ? options.maxInFlight : 1;
     const losses = { failed: (frames: number, reason: string) => this.#lose(frames, reason) };
+    const compression = codec && {
+      compressor: new BatchCompressor(codec, (error) => this.#fail(error)),
+      compressed: (): void => {
+        this.#pumpAll();
+        this.#wake();
+      },
+    };
     this.#queues = topic.leaders.map(
       (_, partition) =>
-        new PartitionQueue(partition, { ...identity }, maxInFlight, this.#memory, losses),
+        new PartitionQueue(
+          partition,
+          { ...identity },
+          maxInFlight,
+          this.#memory,
+          losses,
+          compression,
+        ),
     );
     this.#useLeaders(topic.leaders);
     this.#expiryTimer = setInterval(() => this.#expire(), EXPIRY_CHECK_MS);
@@ -120,9 +141,11 @@ export class Publisher {
    * Gets a producer id and is ready.
    *
    * @throws AUTHORIZATION_FAILED when `enable.idempotence` was asked for and is refused
+   * @throws USAGE when the codec that was asked for cannot be loaded
    */
   static async open(setup: PublisherSetup): Promise<Publisher> {
-    return new Publisher(setup, await requestIdentity(setup));
+    const codec = await openCodec(setup.options);
+    return new Publisher(setup, await requestIdentity(setup), codec);
   }
 
   /** True when idempotence is on. */
@@ -362,7 +385,7 @@ export class Publisher {
       partition: queue.partition,
       baseOffset: answer.baseOffset,
       recordCount,
-      batch: batch.sealed!,
+      batch: queue.uncompressed(batch),
     });
     queue.acknowledged(batch);
   }
@@ -544,6 +567,21 @@ export class Publisher {
     const wakers = this.#wakers;
     this.#wakers = [];
     for (const wake of wakers) wake();
+  }
+}
+
+async function openCodec(options: PublisherOptions): Promise<RecordCodec | undefined> {
+  const { compression, compressionLevel } = options;
+  if (compression === "none") return undefined;
+  try {
+    return await loadCodec(compression, compressionLevel);
+  } catch (error) {
+    if (!(error instanceof CodecUnavailableError)) throw error;
+    throw new PcaptsError(
+      "USAGE",
+      `Cannot publish with compression.codec=${compression}: ${error.message}`,
+      { cause: error },
+    );
   }
 }
 

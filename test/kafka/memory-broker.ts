@@ -1,4 +1,6 @@
 import { ByteReader } from "../../src/bytes/byte-reader.ts";
+import { decompressBatch } from "../../src/kafka-wire/compression.ts";
+import type { RecordCodec } from "../../src/kafka-wire/compression.ts";
 import type { EncodedRequest } from "../../src/kafka-wire/api.ts";
 import { API } from "../../src/kafka-wire/api.ts";
 import { KAFKA_ERROR_CODE } from "../../src/kafka-wire/error-codes.ts";
@@ -44,12 +46,17 @@ interface ProducerState {
  */
 export class MemoryBroker implements Transport {
   readonly logs: LoggedRecord[][];
+  /** Batches that came compressed. */
+  compressedBatches = 0;
   readonly #faults: Faults;
+  readonly #codec: RecordCodec | undefined;
   readonly #producers = new Map<string, ProducerState>();
   #connection: MemoryConnection | undefined;
   #nextProducerId = 1000n;
 
-  constructor(partitions: number, faults: Faults) {
+  /** @param codec reads the batches that come compressed */
+  constructor(partitions: number, faults: Faults, codec?: RecordCodec) {
+    this.#codec = codec;
     this.logs = Array.from({ length: partitions }, () => []);
     this.#faults = faults;
   }
@@ -121,8 +128,11 @@ export class MemoryBroker implements Transport {
     return Buffer.concat([head, ...answers, Buffer.alloc(4)]);
   }
 
-  #append(partition: number, batch: Buffer, version: number): Buffer {
-    const header = readRecordBatchHeader(batch, 0, batch.length, true)!;
+  #append(partition: number, sent: Buffer, version: number): Buffer {
+    const { compression } = readRecordBatchHeader(sent, 0, sent.length, true)!;
+    if (compression !== "none") this.compressedBatches++;
+    const batch = compression === "none" ? sent : decompressBatch(sent, this.#codec!);
+    const header = readRecordBatchHeader(batch, 0, batch.length, false)!;
     const { recordsStart, recordsEnd, recordCount, producerId, producerEpoch } = header;
     const cursor = new RecordCursor(batch, recordsStart, recordsEnd, recordCount);
     const records: LoggedRecord[] = [];

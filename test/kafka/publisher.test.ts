@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
+import { randomFillSync } from "node:crypto";
 import { test } from "node:test";
+import { loadCodec } from "../../src/kafka-wire/compression.ts";
+import type { CodecName } from "../../src/kafka-wire/compression.ts";
 import { KAFKA_ERROR_CODE } from "../../src/kafka-wire/error-codes.ts";
 import type { PublisherOptions } from "../../src/kafka/client-options.ts";
+import { forEachDelivered } from "../../src/kafka/delivery.ts";
+import type { Delivery } from "../../src/kafka/delivery.ts";
 import { Publisher } from "../../src/kafka/publisher.ts";
 import type { PublisherSetup } from "../../src/kafka/publisher.ts";
 import { silentLogger } from "../../src/logger.ts";
@@ -105,7 +110,16 @@ test("every frame is in the log once and in order through lost connections, erro
   }
 });
 
-async function randomRound(seed: number): Promise<void> {
+for (const codec of ["gzip", "snappy", "lz4", "zstd"] as const) {
+  test(`and so it is when batches are compressed with ${codec}`, async () => {
+    const firstSeed = Math.floor(Math.random() * 2 ** 31);
+    for (let seed = firstSeed; seed < firstSeed + 20; seed++) {
+      await randomRound(seed, codec);
+    }
+  });
+}
+
+async function randomRound(seed: number, compression?: CodecName): Promise<void> {
   const random = randomFrom(seed);
   const total = 200 + Math.floor(random() * 600);
   // Refused for good, whenever they come.
@@ -127,8 +141,12 @@ async function randomRound(seed: number): Promise<void> {
       return { kind: "error", code, appended };
     },
   };
-  const broker = new MemoryBroker(3, faults);
-  const publisher = await Publisher.open(setupFor(broker));
+  const codec = compression && (await loadCodec(compression));
+  const broker = new MemoryBroker(3, faults, codec);
+  const options = { ...defaults, compression: compression ?? ("none" as const) };
+  // Little memory at times, so that publish() waits for it.
+  if (random() < 0.3) options.queueBytes = 4000;
+  const publisher = await Publisher.open(setupFor(broker, { options }));
   for (let next = 0; next < total;) {
     const count = Math.min(total - next, 1 + Math.floor(random() * 60));
     assert.equal(await publisher.publish(numberedFrames(next, count)), count);
@@ -137,6 +155,7 @@ async function randomRound(seed: number): Promise<void> {
   }
   assert.equal(await publisher.flush(), true, `seed ${seed}`);
   publisher.close();
+  if (compression !== undefined) assert.ok(broker.compressedBatches > 0, `seed ${seed}: none was`);
 
   const logged = broker.logs.map((log) => log.map(({ value }) => numberOf(value)));
   for (const [partition, numbers] of logged.entries()) {
@@ -265,4 +284,55 @@ test("a frame above message.max.bytes fails here, and the others go on", async (
   publisher.close();
   assert.deepEqual(publisher.counters, { acknowledged: 3, failed: 1, unknown: 0 });
   assert.match(messages.join("\n"), /this side's message\.max\.bytes \(1000\)/);
+});
+
+test("a batch that compression would make larger is sent as it is", async () => {
+  const broker = new MemoryBroker(1, healthy, await loadCodec("gzip"));
+  const options = { ...defaults, compression: "gzip" as const, batchBytes: 140 };
+  const publisher = await Publisher.open(setupFor(broker, { options }));
+  const chunk = numberedFrames(0, 1);
+  await publisher.publish({ ...chunk, bytes: randomBytesOf(chunk.bytes) });
+  assert.equal(await publisher.flush(), true);
+  publisher.close();
+  assert.equal(broker.compressedBatches, 0);
+  assert.equal(broker.logs[0]!.length, 1);
+});
+
+/** The frame with bytes in it that nothing compresses. */
+function randomBytesOf(frame: Buffer): Buffer {
+  const copy = Buffer.from(frame);
+  randomFillSync(copy, 16);
+  return copy;
+}
+
+test("batches whose time is up while they are compressed are dropped, and their memory is free", async () => {
+  const broker = new MemoryBroker(1, healthy, await loadCodec("gzip"));
+  const connection = await broker.connectionTo();
+  const send = connection.send.bind(connection);
+  connection.send = (request) =>
+    request.api === "Produce" ? new Promise(() => {}) : send(request);
+  const options = {
+    ...defaults,
+    compression: "gzip" as const,
+    messageTimeoutMs: 1,
+    queueBytes: 1200,
+    maxInFlight: 1,
+  };
+  const publisher = await Publisher.open(setupFor(broker, { options }));
+  // More than the memory holds: it comes to an end only if dropped batches give theirs back.
+  assert.equal(await publisher.publish(numberedFrames(0, 60)), 60);
+  publisher.close();
+});
+
+test("deliveries of compressed batches are told with their records", async () => {
+  const broker = new MemoryBroker(1, healthy, await loadCodec("lz4"));
+  const lengths: number[] = [];
+  const options = { ...defaults, compression: "lz4" as const };
+  const onDelivery = (delivery: Delivery): void =>
+    forEachDelivered(delivery, (_index, _offset, _micros, length) => lengths.push(length));
+  const publisher = await Publisher.open(setupFor(broker, { options, onDelivery }));
+  await publisher.publish(numberedFrames(0, 100));
+  assert.equal(await publisher.flush(), true);
+  publisher.close();
+  assert.deepEqual(lengths, Array<number>(100).fill(46));
 });
