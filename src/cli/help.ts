@@ -12,6 +12,11 @@ const EXAMPLES = `examples:
   pcapts -c | wireshark -k -i -        watch frames as they come in
 `;
 
+const ENVIRONMENT = `environment:
+  PCAPTS_KAFKA_BROKER=HOST:PORT and the like stand for flags,
+  PCAPTS_X_LINGER_MS=20 and the like for properties; the command line wins
+`;
+
 const SECTIONS: readonly (readonly [OptionRow["mode"], string])[] = [
   ["alone", "what to do:"],
   ["both", "both:"],
@@ -40,7 +45,7 @@ export function formatHelp(amount: "brief" | "all"): string {
     const later = rows.filter((row) => row.comesLater !== undefined);
     sections.push(`not there yet:\n${later.map(formatRow).join("")}`);
   }
-  const more = amount === "all" ? "" : "pcapts --help all shows the rest.\n";
+  const more = amount === "all" ? ENVIRONMENT : "pcapts --help all shows the rest.\n";
   return `${USAGE_LINE}\n\n${sections.join("")}${EXAMPLES}${more}`;
 }
 

@@ -263,7 +263,7 @@ export const PROPERTY_TABLE = [
     mode: "consumer",
     value: { type: "integer", min: 0, max: 86_400_000, unit: "ms" },
     default: "5000",
-    help: "how often offsets are stored; 0 never stores them",
+    help: "how often offsets are stored, every second at the latest; 0 never stores them",
   },
   {
     name: "partition.assignment.strategy",
@@ -330,12 +330,12 @@ export const PROPERTY_BY_NAME: ReadonlyMap<string, PropertyRow> = indexByName(PR
  *
  * @param rows a table of properties
  */
-export function indexByName<Row extends Pick<PropertyRow, "name" | "aliases">>(
-  rows: readonly Row[],
-): ReadonlyMap<string, Row> {
+export function indexByName<Property extends Pick<PropertyRow, "name" | "aliases">>(
+  rows: readonly Property[],
+): ReadonlyMap<string, Property> {
   return new Map(
     rows.flatMap((row) =>
-      [row.name, ...(row.aliases ?? [])].map((name): [string, Row] => [name, row]),
+      [row.name, ...(row.aliases ?? [])].map((name): [string, Property] => [name, row]),
     ),
   );
 }
