@@ -22,8 +22,8 @@ const debuggerWanted = [...process.execArgv, process.env["NODE_OPTIONS"] ?? ""].
 
 if (!debuggerWanted) {
   closeDebugger();
-  // Node may be about to open it.
-  setImmediate(closeDebugger);
+  // Node may be about to open it: another thread of Node's asks the main one, which may be busy.
+  for (const delayMs of [0, 10, 50, 200, 1000]) setTimeout(closeDebugger, delayMs).unref();
 }
 
 function closeDebugger(): void {

@@ -47,6 +47,9 @@ export interface Transport {
 const TOPIC_RESOURCE = 2;
 const BROKER_RESOURCE = 4;
 
+/** Nothing came of a try before `connectTimeoutMs` was over. */
+const TIMED_OUT = new ConnectionError("no answer");
+
 /** A WARN says that nothing answers before the operator asks himself. */
 const SILENCE_MS = 900;
 
@@ -77,6 +80,7 @@ class ClusterTransport implements Transport {
     const backOff = new BackOff(retryBackoffMs, retryBackoffMaxMs);
     const timeout = `${connectTimeoutMs / 1000} s`;
     let warned = false;
+    let reason: string | undefined;
     const warn = (address: BrokerAddress, reason: string): void => {
       if (warned) return;
       warned = true;
@@ -94,7 +98,8 @@ class ClusterTransport implements Transport {
         return;
       }
       if (failure instanceof PcaptsError) throw failure;
-      const reason = connectionFailureReason(failure);
+      // The last try may be cut short by the time-out; the one before knows more.
+      if (failure !== TIMED_OUT || reason === undefined) reason = connectionFailureReason(failure);
       warn(address, reason);
       // Every bootstrap server is tried before the first pause.
       const delay = (attempt + 1) % brokers.length === 0 ? backOff.nextDelayMs() : 0;
@@ -126,7 +131,7 @@ class ClusterTransport implements Transport {
     const finished = new AbortController();
     const outcome = await Promise.race([
       attempt,
-      sleep(Math.max(timeoutMs, 1), new Error("Connection timed out"), {
+      sleep(Math.max(timeoutMs, 1), TIMED_OUT, {
         signal: signal === undefined ? finished.signal : AbortSignal.any([signal, finished.signal]),
       }).catch((error: unknown) => error),
     ]);
