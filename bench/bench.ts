@@ -325,7 +325,7 @@ function describeEnvironment(bench: Bench, loadAverage: number): Environment {
     date: new Date().toISOString().slice(0, 10),
     commit: commit(),
     machine: `${processors.length} × ${processors[0]?.model ?? "?"}, ${gigabytes} GB`,
-    system: `Linux ${release()}, ${distribution()}`,
+    system: `Linux ${release().split("-")[0]}, ${distribution()}`,
     software: libraryVersions(),
     broker:
       `Kafka 4.3.0 on the same machine, one node, heap ${HEAP_MEGABYTES} MB, G1, data on ${dataPlace}; ` +
@@ -356,9 +356,16 @@ function commit(): string {
 }
 
 async function newTopic(bench: Bench, prefix: string, partitions: number): Promise<string> {
-  const topic = randomTopicName(prefix);
-  await createTopic(bench.broker.bootstrap, topic, { partitions });
-  return topic;
+  for (let attempt = 1; ; attempt++) {
+    const topic = randomTopicName(prefix);
+    try {
+      await createTopic(bench.broker.bootstrap, topic, { partitions });
+      return topic;
+    } catch (error) {
+      // Kafka may have answered before every part of it knew the topic; an empty one left over costs nothing.
+      if (attempt === 3) throw error;
+    }
+  }
 }
 
 async function withAdmin<T>(

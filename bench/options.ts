@@ -34,7 +34,7 @@ export class BenchUsageError extends Error {}
 /** Programs of each task, pcapts first. */
 export const PROGRAM_NAMES: Readonly<Record<Task, readonly string[]>> = {
   publish: ["pcapts", "c", "c-batch", "pycapa", "node-rdkafka", "kafkajs"],
-  read: ["pcapts", "kcat", "c-batch", "pycapa", "kafkajs"],
+  read: ["pcapts", "kcat", "kcat-tuned", "c-batch", "pycapa", "kafkajs"],
 };
 
 /** Programs of the second table. */
@@ -45,7 +45,8 @@ export const BENCH_USAGE = `usage: npm run bench -- [options]
   --frames N         frames of a run (5,000,000; with --table2 1,000,000); kafkajs publishes a fifth
   --rounds N         rounds in which every program runs once (5; with --table2 3)
   --only LIST        publish, read or both, separated by commas (both)
-  --peers LIST       programs to run beside pcapts (all): ${PROGRAM_NAMES.publish.slice(1).join(", ")}, kcat
+  --peers LIST       programs to run beside pcapts (all): ${PROGRAM_NAMES.publish.slice(1).join(", ")},
+                     kcat, kcat-tuned
   --partitions N     partitions of every topic (4)
   --frame-bytes N    every frame this long, 54 to 1514 and even (a mixture of about 200)
   --table2           pcapts and the C programs for 1, 4, 64 partitions and 64, 200, 1,400 bytes

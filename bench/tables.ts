@@ -100,7 +100,7 @@ function formatTask(report: Report, task: Task): string {
   const runs = report.runs.filter((run) => run.task === task);
   const programs = report.programs.filter((program) => program.task === task);
   const figures = formatTable(
-    ["program", "frames/s", "wall s", "CPU s per million", "broker CPU s", "peak MB"],
+    ["program", "frames/s", "wall s", "CPU s per million", "broker CPU s per million", "peak MB"],
     programs.map(({ name, title }) => [
       title,
       over(runs, name, framesPerSecond, formatCount),
