@@ -18,19 +18,29 @@ export type CodecName = Exclude<(typeof COMPRESSION_NAMES)[number], "none">;
  */
 export const MAX_RECORDS_BYTES = 128 * 1024 * 1024;
 
-/** Compresses and decompresses the records of a batch, all of them at once. */
+/**
+ * Compresses and decompresses the records of a batch, all of them at once; in
+ * the thread pool where that measures better.
+ *
+ * Measured on Node 20 with two busy cores, 1,000,000 frames of 200 bytes in
+ * batches of 1 MB. gzip takes 15 to 30 ms of a batch, so it goes to the pool:
+ * the event loop is free, for 5 % more CPU. snappy and lz4 take 2 to 5 ms and
+ * stay: in the pool they took as long, and as much CPU, but 370 instead of
+ * 140 MB of memory (snappy; lz4 180 and 140), because each thread keeps the
+ * memory it once had.
+ */
 export interface RecordCodec {
   readonly name: CodecName;
-  /** In the thread pool; `records` must not change meanwhile. */
-  compress(records: Buffer): Promise<Uint8Array>;
+  /** `records` must not change until it is done. */
+  compress(records: Buffer): Uint8Array | Promise<Uint8Array>;
   /**
-   * In the thread pool; `bytes` must not change meanwhile.
+   * `bytes` must not change until it is done.
    *
    * @param limitBytes refuse what comes to more
    * @returns memory that is the caller's alone
    * @throws Error of any kind on damaged bytes
    */
-  decompress(bytes: Buffer, limitBytes: number): Promise<Buffer>;
+  decompress(bytes: Buffer, limitBytes: number): Buffer | Promise<Buffer>;
   /** The same at once. */
   decompressSync(bytes: Buffer, limitBytes: number): Buffer;
 }

@@ -18,11 +18,13 @@ const FLAG = { blockChecksum: 0x10, contentSize: 0x08, contentChecksum: 0x04, di
  */
 export async function createLz4Codec(): Promise<RecordCodec> {
   const { default: lz4 } = await importPackage("lz4", "lz4-napi", () => import("lz4-napi"));
+  const decompressSync = (bytes: Buffer, limitBytes: number): Buffer =>
+    lz4.decompressFrameSync(firstFrame(bytes, limitBytes));
   return {
     name: "lz4",
-    compress: (records) => lz4.compressFrame(records),
-    decompress: async (bytes, limit) => lz4.decompressFrame(firstFrame(bytes, limit)),
-    decompressSync: (bytes, limit) => lz4.decompressFrameSync(firstFrame(bytes, limit)),
+    compress: (records) => lz4.compressFrameSync(records),
+    decompress: decompressSync,
+    decompressSync,
   };
 }
 

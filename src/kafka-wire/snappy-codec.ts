@@ -13,13 +13,13 @@ const XERIAL_HEADER_BYTES = 16;
  */
 export async function createSnappyCodec(): Promise<RecordCodec> {
   const { default: snappy } = await importPackage("snappy", "snappy", () => import("snappy"));
+  const decompressSync = (bytes: Buffer, limitBytes: number): Buffer =>
+    snappy.uncompressSync(rawBlock(bytes, limitBytes), { asBuffer: true }) as Buffer;
   return {
     name: "snappy",
-    compress: (records) => snappy.compress(records),
-    decompress: async (bytes, limit) =>
-      (await snappy.uncompress(rawBlock(bytes, limit), { asBuffer: true })) as Buffer,
-    decompressSync: (bytes, limit) =>
-      snappy.uncompressSync(rawBlock(bytes, limit), { asBuffer: true }) as Buffer,
+    compress: (records) => snappy.compressSync(records),
+    decompress: decompressSync,
+    decompressSync,
   };
 }
 

@@ -85,8 +85,8 @@ async function codecOfPackage(level: number): Promise<RecordCodec> {
   };
   return {
     name: "zstd",
-    compress: async (records) => zstd.compress(records, level),
-    decompress: async (bytes, limit) => decompressSync(bytes, limit),
+    compress: (records) => zstd.compress(records, level),
+    decompress: decompressSync,
     decompressSync,
   };
 }

@@ -5,49 +5,60 @@ import type { RecordBatchWriter } from "../kafka-wire/record-batch-writer.ts";
 /** Node's thread pool has four threads: one is left for files and names. */
 const MAX_CONCURRENT = 3;
 
+/** A batch whose records are compressed: they stand behind room for its header. Undefined: that is not smaller. */
+export type CompressedBatch = Buffer | undefined;
+
 /**
- * Compresses batches in the thread pool, in the order they come, a few at a
- * time. What becomes of a batch is the caller's matter; its buffer must not
- * change until `done` is called.
+ * Compresses batches, at once or in the thread pool as the codec likes it;
+ * there in the order they come, a few at a time.
  */
 export class BatchCompressor {
   readonly codec: RecordCodec;
-  readonly #failed: (error: unknown) => void;
-  readonly #waiting: { writer: RecordBatchWriter; done: (compressed?: Buffer) => void }[] = [];
+  /** Those that wait for one of the others to be done. */
+  readonly #turns: (() => void)[] = [];
   #running = 0;
 
-  /** @param failed told of what ends the run: a codec fails on no input */
-  constructor(codec: RecordCodec, failed: (error: unknown) => void) {
+  constructor(codec: RecordCodec) {
     this.codec = codec;
-    this.#failed = failed;
   }
 
   /**
    * Compresses the records of a batch.
    *
-   * @param done gets memory of the whole batch's size: the records compressed, behind room for the
-   *   header; undefined when that is not smaller
+   * @param writer its buffer must not change until it is done
    */
-  compress(writer: RecordBatchWriter, done: (compressed?: Buffer) => void): void {
-    this.#waiting.push({ writer, done });
-    this.#next();
-  }
-
-  #next(): void {
-    if (this.#running >= MAX_CONCURRENT) return;
-    const batch = this.#waiting.shift();
-    if (batch === undefined) return;
+  compress(writer: RecordBatchWriter): CompressedBatch | Promise<CompressedBatch> {
+    if (this.#running >= MAX_CONCURRENT) return this.#compressLater(writer);
+    const records = this.codec.compress(writer.records);
+    if (!(records instanceof Promise)) return withHeaderRoom(records, writer);
     this.#running++;
-    void this.#run(batch.writer, batch.done).catch(this.#failed);
+    return this.#finish(records, writer);
   }
 
-  async #run(writer: RecordBatchWriter, done: (compressed?: Buffer) => void): Promise<void> {
-    const records = await this.codec.compress(writer.records);
-    this.#running--;
-    this.#next();
-    if (BATCH_HEADER_BYTES + records.length >= writer.length) return done();
-    const batch = Buffer.allocUnsafeSlow(BATCH_HEADER_BYTES + records.length);
-    batch.set(records, BATCH_HEADER_BYTES);
-    done(batch);
+  async #compressLater(writer: RecordBatchWriter): Promise<CompressedBatch> {
+    await new Promise<void>((resolve) => this.#turns.push(resolve));
+    return this.#finish(this.codec.compress(writer.records), writer);
   }
+
+  async #finish(
+    records: Uint8Array | Promise<Uint8Array>,
+    writer: RecordBatchWriter,
+  ): Promise<CompressedBatch> {
+    try {
+      return withHeaderRoom(await records, writer);
+    } finally {
+      const next = this.#turns.shift();
+      if (next === undefined) this.#running--;
+      else next();
+    }
+  }
+}
+
+function withHeaderRoom(records: Uint8Array, writer: RecordBatchWriter): CompressedBatch {
+  const length = BATCH_HEADER_BYTES + records.length;
+  if (length >= writer.length) return undefined;
+  // Not the pool's memory: a batch may wait for long.
+  const batch = Buffer.allocUnsafeSlow(length);
+  batch.set(records, BATCH_HEADER_BYTES);
+  return batch;
 }

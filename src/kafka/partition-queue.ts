@@ -1,7 +1,7 @@
 import { decompressBatch } from "../kafka-wire/compression.ts";
 import { readRecordBatchHeader, RecordCursor } from "../kafka-wire/record-batch-reader.ts";
 import { NO_PRODUCER_ID, RecordBatchWriter } from "../kafka-wire/record-batch-writer.ts";
-import type { BatchCompressor } from "./batch-compressor.ts";
+import type { BatchCompressor, CompressedBatch } from "./batch-compressor.ts";
 import type { BatchMemory } from "./batch-memory.ts";
 
 /** Largest producer epoch; behind it a new producer id is needed. */
@@ -52,8 +52,10 @@ export interface ProducerIdentity {
 /** Compresses the batches of a queue. */
 export interface QueueCompression {
   readonly compressor: BatchCompressor;
-  /** A batch is compressed: there may be something to send, and there is memory. */
+  /** A batch was compressed meanwhile: there may be something to send, and there is memory. */
   compressed(): void;
+  /** What ends the run: a codec fails on no input. */
+  failed(error: unknown): void;
 }
 
 /** Told what becomes of frames that a queue gives up. */
@@ -71,9 +73,9 @@ export interface QueueLosses {
  *                      └── returned ┘   once nothing is in flight
  * ```
  *
- * With a compressor a batch is compressed as soon as it is closed, while it
- * waits, and those behind it wait with it. From then on it is its compressed
- * records alone, so that more frames can wait when a broker is away.
+ * With a compressor a batch is compressed as soon as it is closed; where that
+ * takes a while, those behind it wait with it. From then on it is its
+ * compressed records alone, so that more frames can wait when a broker is away.
  *
  * When a batch comes back, nothing more is sent until all that was in flight
  * is answered; then the returned ones go to the front in their order, keep
@@ -169,18 +171,26 @@ export class PartitionQueue {
 
   #compress(batch: Batch): void {
     if (this.#compression === undefined) return;
-    const { compressor, compressed } = this.#compression;
+    const { compressor, compressed, failed } = this.#compression;
+    const compressing = compressor.compress(batch.writer);
+    if (!(compressing instanceof Promise)) {
+      this.#useCompressed(batch, compressing);
+      return;
+    }
     batch.isCompressing = true;
-    compressor.compress(batch.writer, (buffer) => {
+    compressing.then((buffer) => {
       batch.isCompressing = false;
       if (batch.isDropped) this.#memory.giveBack(batch.writer.buffer);
-      else if (buffer !== undefined) {
-        this.#memory.adopt(buffer);
-        this.#memory.giveBack(batch.writer.buffer);
-        batch.writer.useCompressed(compressor.codec.name, buffer);
-      }
+      else this.#useCompressed(batch, buffer);
       compressed();
-    });
+    }, failed);
+  }
+
+  #useCompressed({ writer }: Batch, buffer: CompressedBatch): void {
+    if (buffer === undefined) return;
+    this.#memory.adopt(buffer);
+    this.#memory.giveBack(writer.buffer);
+    writer.useCompressed(this.#compression!.compressor.codec.name, buffer);
   }
 
   /**

@@ -113,7 +113,8 @@ export class Publisher {
     const maxInFlight = idempotent ? options.maxInFlight : 1;
     const losses = { failed: (frames: number, reason: string) => this.#lose(frames, reason) };
     const compression = codec && {
-      compressor: new BatchCompressor(codec, (error) => this.#fail(error)),
+      compressor: new BatchCompressor(codec),
+      failed: (error: unknown): void => this.#fail(error),
       compressed: (): void => {
         this.#pumpAll();
         this.#wake();
@@ -264,6 +265,8 @@ export class Publisher {
   }
 
   #openBatch(queue: PartitionQueue, neededBytes: number): RecordBatchWriter | undefined {
+    // Compressed, the full batch may leave room for the next.
+    queue.closeOpen();
     const buffer = this.#memory.lend(neededBytes);
     if (buffer === undefined) return undefined;
     const writer = queue.openBatch(
