@@ -1,5 +1,6 @@
 import type { FetcherOptions } from "./client-options.ts";
 import { FrameDecoder } from "./frame-decoder.ts";
+import { RecordBatchError } from "../kafka-wire/record-batch-reader.ts";
 import type { Transport } from "./transport.ts";
 import { encodeFetch } from "../kafka-wire/fetch.ts";
 
@@ -42,11 +43,16 @@ export async function findLastLinkType(
       withOffsets: false,
       onForeignRecord: () => {},
     });
-    for (const fetched of partitions) {
-      for await (const chunk of decoder.decode(bytes, fetched, offset)) {
-        const { frameCount, interfaceOf, interfaces } = chunk;
-        if (frameCount > 0) return interfaces[interfaceOf?.[frameCount - 1] ?? 0]!.linkType;
+    try {
+      for (const fetched of partitions) {
+        for await (const chunk of decoder.decode(bytes, fetched, offset)) {
+          const { frameCount, interfaceOf, interfaces } = chunk;
+          if (frameCount > 0) return interfaces[interfaceOf?.[frameCount - 1] ?? 0]!.linkType;
+        }
       }
+    } catch (error) {
+      // Reading the topic will say what is wrong with it.
+      if (!(error instanceof RecordBatchError || error instanceof RangeError)) throw error;
     }
   }
   return undefined;

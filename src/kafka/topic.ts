@@ -3,9 +3,9 @@ import { PcaptsError } from "../errors.ts";
 import { encodeCreateTopics } from "../kafka-wire/create-topics.ts";
 import { KAFKA_ERROR_CODE, kafkaErrorInfo } from "../kafka-wire/error-codes.ts";
 import type { Logger } from "../logger.ts";
-import { BackOff } from "./back-off.ts";
-import type { KafkaClientOptions } from "./client-options.ts";
 import { ConnectionError } from "./connection-error.ts";
+import { persistently } from "./persistently.ts";
+import type { Persistence } from "./persistently.ts";
 import type { Transport } from "./transport.ts";
 
 /** From this version of CreateTopics on, -1 stands for the broker's default (KIP-464). */
@@ -29,11 +29,6 @@ export interface PublishableTopic {
   readonly retentionMs: number | undefined;
 }
 
-type RetryOptions = Pick<
-  KafkaClientOptions,
-  "connectTimeoutMs" | "retryBackoffMs" | "retryBackoffMaxMs"
->;
-
 /**
  * Finds out who leads a topic.
  *
@@ -43,39 +38,22 @@ type RetryOptions = Pick<
 export async function findTopic(
   transport: Transport,
   topic: string,
-  retry: RetryOptions,
+  persistence: Persistence,
   signal?: AbortSignal,
 ): Promise<readonly number[] | undefined> {
-  const backOff = new BackOff(retry.retryBackoffMs, retry.retryBackoffMaxMs);
-  const deadline = performance.now() + retry.connectTimeoutMs;
-  for (;;) {
-    let obstacle: string;
-    try {
-      const found = await transport.lookUpTopic(topic);
-      if ("leaders" in found) {
-        if (found.leaders.length > 0 && found.leaders.every((leader) => leader >= 0)) {
-          return found.leaders;
-        }
-        obstacle = "a partition has no leader";
-      } else {
-        if (found.errorCode === KAFKA_ERROR_CODE.UNKNOWN_TOPIC_OR_PARTITION) return undefined;
-        obstacle = kafkaErrorInfo(found.errorCode).name;
-        if (!kafkaErrorInfo(found.errorCode).retriable) throw topicRefused(topic, found.errorCode);
+  return persistently(`learn who leads topic "${topic}"`, persistence, signal, async () => {
+    const found = await transport.lookUpTopic(topic);
+    if ("leaders" in found) {
+      if (found.leaders.length > 0 && found.leaders.every((leader) => leader >= 0)) {
+        return found.leaders;
       }
-    } catch (error) {
-      if (!(error instanceof ConnectionError)) throw error;
-      obstacle = error.message;
+      throw new ConnectionError("a partition has no leader");
     }
-    const left = deadline - performance.now();
-    if (left <= 0) {
-      throw new PcaptsError(
-        "BROKER_UNREACHABLE",
-        `Cannot learn who leads topic "${topic}": ${obstacle}; gave up after ${retry.connectTimeoutMs / 1000} s (--connect-timeout)`,
-      );
-    }
-    const delay = Math.min(backOff.nextDelayMs(), left);
-    await sleep(delay, undefined, signal === undefined ? {} : { signal });
-  }
+    if (found.errorCode === KAFKA_ERROR_CODE.UNKNOWN_TOPIC_OR_PARTITION) return undefined;
+    const { name, retriable } = kafkaErrorInfo(found.errorCode);
+    if (retriable) throw new ConnectionError(name);
+    throw topicRefused(topic, found.errorCode);
+  });
 }
 
 function topicRefused(topic: string, errorCode: number): PcaptsError {
@@ -103,16 +81,23 @@ export async function prepareTopic(
   transport: Transport,
   topic: string,
   partitions: number,
-  retry: RetryOptions,
+  persistence: Persistence,
   logger: Logger,
   signal?: AbortSignal,
 ): Promise<PublishableTopic> {
-  let leaders = await findTopic(transport, topic, retry, signal);
+  let leaders = await findTopic(transport, topic, persistence, signal);
   if (leaders === undefined) {
-    await createTopic(transport, topic, partitions, logger);
-    leaders = await waitForNewTopic(transport, topic, retry, signal);
+    await persistently(`create topic "${topic}"`, persistence, signal, () =>
+      createTopic(transport, topic, partitions, logger),
+    );
+    leaders = await waitForNewTopic(transport, topic, persistence, signal);
   }
-  const settings = await transport.topicSettings(topic, SETTINGS);
+  const settings = await persistently(
+    `read the settings of topic "${topic}"`,
+    persistence,
+    signal,
+    () => transport.topicSettings(topic, SETTINGS),
+  );
   if (settings === undefined) {
     logger.warn(
       `Cannot read the settings of topic "${topic}": the principal lacks DescribeConfigs on it; going on without`,
@@ -163,7 +148,8 @@ async function createTopic(
     return;
   }
   if (errorCode === KAFKA_ERROR_CODE.TOPIC_ALREADY_EXISTS) return;
-  const { name } = kafkaErrorInfo(errorCode);
+  const { name, retriable } = kafkaErrorInfo(errorCode);
+  if (retriable) throw new ConnectionError(name);
   const forbidden =
     errorCode === KAFKA_ERROR_CODE.TOPIC_AUTHORIZATION_FAILED ||
     errorCode === KAFKA_ERROR_CODE.CLUSTER_AUTHORIZATION_FAILED;
@@ -178,17 +164,17 @@ async function createTopic(
 async function waitForNewTopic(
   transport: Transport,
   topic: string,
-  retry: RetryOptions,
+  persistence: Persistence,
   signal?: AbortSignal,
 ): Promise<readonly number[]> {
-  const deadline = performance.now() + retry.connectTimeoutMs;
+  const deadline = performance.now() + persistence.connectTimeoutMs;
   for (;;) {
-    const leaders = await findTopic(transport, topic, retry, signal);
+    const leaders = await findTopic(transport, topic, persistence, signal);
     if (leaders !== undefined) return leaders;
     if (performance.now() > deadline) {
       throw new PcaptsError(
         "TOPIC_MISSING",
-        `Topic "${topic}" was created, but no broker knows it after ${retry.connectTimeoutMs / 1000} s (--connect-timeout)`,
+        `Topic "${topic}" was created, but no broker knows it after ${persistence.connectTimeoutMs / 1000} s (--connect-timeout)`,
       );
     }
     await sleep(20, undefined, signal === undefined ? {} : { signal });

@@ -6,6 +6,7 @@ import { GroupMember } from "../kafka/group-member.ts";
 import { findLastLinkType } from "../kafka/last-link-type.ts";
 import { listOffsets } from "../kafka/offsets.ts";
 import type { OffsetQuery } from "../kafka/offsets.ts";
+import { asUnreachable, persistently } from "../kafka/persistently.ts";
 import { findTopic } from "../kafka/topic.ts";
 import { createTransport } from "../kafka/transport.ts";
 import type { Transport } from "../kafka/transport.ts";
@@ -95,7 +96,9 @@ class ConsumeRun implements Run<ConsumeSummary> {
       });
       await this.#output.end();
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EPIPE") throw asOutputError(error);
+      if ((error as NodeJS.ErrnoException).code !== "EPIPE") {
+        throw asUnreachable(asOutputError(error));
+      }
     } finally {
       clearTimeout(this.#silenceTimer);
       await transport.close();
@@ -125,7 +128,12 @@ class ConsumeRun implements Run<ConsumeSummary> {
     // The end of a topic that was not there when the run began is its beginning.
     const extent: Extent = { leaders, begin, end: isNew ? begin : end };
     if (this.#output.needsLinkType) {
-      const linkType = await findLastLinkType(transport, { ...extent, topic, fetcher });
+      const linkType = await persistently(
+        `look at the last frame of topic "${topic}"`,
+        kafka,
+        signal,
+        () => findLastLinkType(transport, { ...extent, topic, fetcher }),
+      );
       if (linkType !== undefined) this.#output.begin(linkType);
     }
     if (group !== undefined) {
@@ -157,15 +165,25 @@ class ConsumeRun implements Run<ConsumeSummary> {
     }
   }
 
-  #listOffsets(
+  async #listOffsets(
     transport: Transport,
     leaders: readonly number[],
     partitions: readonly number[],
     at: OffsetQuery["at"],
   ): Promise<Map<number, bigint>> {
-    const { topic, fetcher } = this.#options;
+    const { kafka, topic, fetcher } = this.#options;
     const readCommitted = fetcher.isolation === "read_committed";
-    return listOffsets(transport, { topic, leaders, partitions, readCommitted, at });
+    let isStale = false;
+    const { signal } = this.#stopping;
+    return persistently(`ask for offsets of topic "${topic}"`, kafka, signal, async () => {
+      // A failed try may mean that somebody else leads a partition by now.
+      const now = isStale ? await findTopic(transport, topic, kafka, signal) : leaders;
+      isStale = true;
+      return listOffsets(transport, {
+        ...{ topic, partitions, readCommitted, at },
+        leaders: now ?? leaders,
+      });
+    });
   }
 
   async #startOf(

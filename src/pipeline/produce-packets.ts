@@ -2,6 +2,7 @@ import type { FrameSource } from "../capture/frame-source.ts";
 import { PcaptsError } from "../errors.ts";
 import { Publisher } from "../kafka/publisher.ts";
 import type { Delivery } from "../kafka/delivery.ts";
+import { asUnreachable, persistently } from "../kafka/persistently.ts";
 import { prepareTopic } from "../kafka/topic.ts";
 import type { PublishableTopic } from "../kafka/topic.ts";
 import { createTransport } from "../kafka/transport.ts";
@@ -88,7 +89,7 @@ class ProduceRun implements Run<ProduceSummary> {
     try {
       await this.#publishAll(transport);
     } catch (error) {
-      if (!isAbort(error, this.#stopping.signal)) throw error;
+      if (!isAbort(error, this.#stopping.signal)) throw asUnreachable(error);
     } finally {
       this.#publisher?.close();
       await this.#source.stop();
@@ -132,19 +133,22 @@ class ProduceRun implements Run<ProduceSummary> {
     const { publisher, kafka, partitioner, headers, recordTimestamp, prettyPrint } = this.#options;
     const printer =
       prettyPrint === undefined ? undefined : new DeliveryPrinter(prettyPrint, topic.name);
-    return Publisher.open({
+    const setup = {
       transport,
       topic,
       options: publisher,
       client: kafka,
       partitioner,
       headers: { all: headers === "all", nameInterface: this.#source.interfaces.length > 1 },
-      recordTimestamp: this.#source.kind === "live" ? "capture" : recordTimestamp,
+      recordTimestamp: this.#source.kind === "live" ? ("capture" as const) : recordTimestamp,
       logger: this.#logger,
       stopSignal: this.#stopping.signal,
       flushTimeoutMs: this.#options.flushTimeoutMs,
       ...(printer && { onDelivery: (delivery: Delivery) => printer.print(delivery) }),
-    });
+    };
+    return persistently("get a producer id", kafka, this.#stopping.signal, () =>
+      Publisher.open(setup),
+    );
   }
 
   async #publishChunks(publisher: Publisher, topic: PublishableTopic): Promise<void> {
