@@ -81,11 +81,11 @@ class ClusterTransport implements Transport {
     const timeout = `${connectTimeoutMs / 1000} s`;
     let warned = false;
     let reason: string | undefined;
-    const warn = (address: BrokerAddress, reason: string): void => {
+    const warn = (address: BrokerAddress, why: string): void => {
       if (warned) return;
       warned = true;
       this.#logger.warn(
-        `Cannot reach Kafka at ${formatAddress(address)}: ${reason}; trying again for ${timeout}`,
+        `Cannot reach Kafka at ${formatAddress(address)}: ${why}; trying again for ${timeout}`,
       );
     };
     for (let attempt = 0; ; attempt++) {

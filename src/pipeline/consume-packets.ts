@@ -179,10 +179,8 @@ class ConsumeRun implements Run<ConsumeSummary> {
       // A failed try may mean that somebody else leads a partition by now.
       const now = isStale ? await findTopic(transport, topic, kafka, signal) : leaders;
       isStale = true;
-      return listOffsets(transport, {
-        ...{ topic, partitions, readCommitted, at },
-        leaders: now ?? leaders,
-      });
+      const query = { topic, leaders: now ?? leaders, partitions, readCommitted, at };
+      return listOffsets(transport, query);
     });
   }
 

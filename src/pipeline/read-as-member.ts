@@ -65,7 +65,7 @@ async function findStart(
   partitions: readonly number[],
   isFirst: boolean,
 ): Promise<Map<number, bigint>> {
-  const { member, group, logger, allPartitions, explicitStart, startOf } = reading;
+  const { member, group, logger, allPartitions, explicitStart } = reading;
   const committed = await member.committed(allPartitions);
   const start = new Map<number, bigint>();
   for (const partition of partitions) {
@@ -79,7 +79,7 @@ async function findStart(
   }
   const without = partitions.filter((partition) => !start.has(partition));
   if (without.length === 0) return start;
-  const given = await startOf(without, committed.size === 0);
+  const given = await reading.startOf(without, committed.size === 0);
   // Kept at once: were the group to change before the first frame, "end" would be a later one.
   if (group.autoCommit) await member.commit(given);
   for (const [partition, offset] of given) start.set(partition, offset);

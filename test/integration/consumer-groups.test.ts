@@ -28,12 +28,9 @@ const framesOf = async (file: string): Promise<readonly CapturedFrame[]> =>
 
 /** A consumer of a group, begun at the beginning of the topic. */
 function join(bootstrap: string, topic: string, group: string, ...args: string[]): RunningProcess {
-  return startPcapts([
-    ..."-c -o begin --linktype 1 -X session.timeout.ms=6000 -X heartbeat.interval.ms=200".split(
-      " ",
-    ),
-    ...["-k", bootstrap, "-t", topic, "-X", `group.id=${group}`, ...args],
-  ]);
+  const line = `-c -k ${bootstrap} -t ${topic} -X group.id=${group} -o begin --linktype 1`;
+  const quick = "-X session.timeout.ms=6000 -X heartbeat.interval.ms=200";
+  return startPcapts([...`${line} ${quick}`.split(" "), ...args]);
 }
 
 /** Frames that a consumer has written whole; one that was killed may have cut its last. */
@@ -91,9 +88,7 @@ test("members that join and leave in order share a topic: no frame is lost and n
     offsets.reduce((sum, { offset }) => sum + offset, 0),
     sent.length,
   );
-  const next = await runPcapts([
-    ...["-c", "-k", bootstrap, "-t", topic, "-X", `group.id=${group}`, "-e"],
-  ]);
+  const next = await runPcapts(`-c -k ${bootstrap} -t ${topic} -X group.id=${group} -e`.split(" "));
   assert.equal(next.status, 0, next.stderr);
   assert.equal(readCapture(next.stdout).frames.length, 0);
 });
@@ -213,14 +208,26 @@ test("kcat and pcapts are members of one group, and share its partitions", async
   const ours = join(bootstrap, topic, group);
   await ours.says(/this member reads partition\(s\) 0, 1, 2, 3/);
   const theirs = promisify(execFile)("kcat", [
-    ...["-b", bootstrap, "-G", group, "-c", "1", "-q", "-f", "%p\n", topic],
+    "-b",
+    bootstrap,
+    "-G",
+    group,
+    "-c",
+    "1",
+    "-q",
+    "-f",
+    "%p\n",
+    topic,
   ]);
   await ours.says(/this member reads partition\(s\) \d, \d$/m);
   const file = generate(2000, 122);
   await publish(bootstrap, topic, file);
   const partition = Number((await theirs).stdout.trim().split("\n")[0]);
   const mine = /reads partition\(s\) (\d), (\d)$/m.exec(ours.stderr)!.slice(1).map(Number);
-  assert.ok(!mine.includes(partition), `partition ${partition} is both ours (${mine}) and kcat's`);
+  assert.ok(
+    !mine.includes(partition),
+    `partition ${partition} is both ours (${mine.join()}) and kcat's`,
+  );
   ours.child.kill("SIGINT");
   assert.equal((await ours.ended).status, 0);
 });
