@@ -7,6 +7,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { cpus, loadavg, release, tmpdir, totalmem } from "node:os";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Kafka, logLevel } from "kafkajs";
 import {
   type TestBroker,
@@ -32,6 +33,8 @@ import { inTurn } from "./statistics.ts";
 import { formatReport, formatRun } from "./tables.ts";
 
 const HEAP_MEGABYTES = 1024;
+/** For making a topic ready, and for its files to go. */
+const TOPIC_TIMEOUT_MS = 30_000;
 /** What warms up is this part of a run: the broker's JVM compiles what it meets often. */
 const WARM_UP_SHARE = 5;
 
@@ -355,15 +358,21 @@ function commit(): string {
   return run.status === 0 ? run.stdout.trim() : "unknown";
 }
 
+/** A topic whose partitions all answer, so that no program waits for a leader. */
 async function newTopic(bench: Bench, prefix: string, partitions: number): Promise<string> {
-  for (let attempt = 1; ; attempt++) {
-    const topic = randomTopicName(prefix);
+  const topic = randomTopicName(prefix);
+  const deadline = Date.now() + TOPIC_TIMEOUT_MS;
+  let made = false;
+  for (;;) {
     try {
-      await createTopic(bench.broker.bootstrap, topic, { partitions });
+      // Made once; Kafka may fail while not every part of it knows the topic.
+      if (!made) await createTopic(bench.broker.bootstrap, topic, { partitions });
+      made = true;
+      await recordsOf(bench, topic);
       return topic;
     } catch (error) {
-      // Kafka may have answered before every part of it knew the topic; an empty one left over costs nothing.
-      if (attempt === 3) throw error;
+      if (Date.now() > deadline) throw error;
+      await sleep(100);
     }
   }
 }
@@ -392,8 +401,8 @@ function recordsOf(bench: Bench, topic: string): Promise<number> {
 async function deleteTopic(bench: Bench, topic: string): Promise<void> {
   await withAdmin(bench, (admin) => admin.deleteTopics({ topics: [topic] }));
   const data = path.join(bench.broker.directory, "data");
-  const deadline = Date.now() + 30_000;
+  const deadline = Date.now() + TOPIC_TIMEOUT_MS;
   while (fs.readdirSync(data).some((name) => name.startsWith(topic)) && Date.now() < deadline) {
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await sleep(100);
   }
 }
