@@ -67,6 +67,9 @@ function codecOfNode(node: ZstdOfNode, level: number): RecordCodec {
   };
 }
 
+/** Settled once: a second `init()` of the package would take the memory away from under the first. */
+let initialised: Promise<void> | undefined;
+
 /**
  * libzstd as WebAssembly. It has no thread pool: measured on Node 20, 4 ms of
  * the event loop to compress 1 MB, 2 ms to decompress it.
@@ -78,7 +81,7 @@ async function codecOfPackage(level: number): Promise<RecordCodec> {
     () => import("@bokuweb/zstd-wasm"),
     ", or use Node 22.15 or newer, which has zstd built in",
   );
-  await zstd.init();
+  await (initialised ??= zstd.init());
   const decompressSync = (bytes: Buffer, limitBytes: number): Buffer => {
     const records = zstd.decompress(bytes, { defaultHeapSize: boundOf(bytes, limitBytes) });
     return Buffer.from(records.buffer, records.byteOffset, records.byteLength);
