@@ -55,6 +55,17 @@ export function readCapture(file: Buffer): Capture {
   return { nanosecond, bigEndian, snapLength: word(16), linkType: word(20), frames };
 }
 
+/** Frames that stand in a pcap file whole; a program that was killed may have cut its last one. */
+export function wholeFrames(file: Buffer): readonly CapturedFrame[] {
+  let end = 24;
+  for (let at = 24; at + 16 <= file.length; at = end) {
+    const next = at + 16 + file.readUInt32LE(at + 8);
+    if (next > file.length) break;
+    end = next;
+  }
+  return readCapture(file.subarray(0, end)).frames;
+}
+
 /** The same time, both lengths and the same bytes, each as often, in any order. */
 export function assertSameFrames(
   actual: readonly CapturedFrame[],

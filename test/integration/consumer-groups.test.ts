@@ -8,7 +8,7 @@ import { test } from "node:test";
 import { promisify } from "node:util";
 import { generateCapture } from "../../bench/generate-capture.ts";
 import { createTopic, randomTopicName, sharedBroker, startBroker } from "../brokers.ts";
-import { assertSameFrames, readCapture } from "../capture-frames.ts";
+import { assertSameFrames, readCapture, wholeFrames } from "../capture-frames.ts";
 import type { CapturedFrame } from "../capture-frames.ts";
 import { committedOffsets } from "./group-offsets.ts";
 import { eventually, publish, runPcapts, startPcapts } from "./pcapts-process.ts";
@@ -31,17 +31,6 @@ function join(bootstrap: string, topic: string, group: string, ...args: string[]
   const line = `-c -k ${bootstrap} -t ${topic} -X group.id=${group} -o begin --linktype 1`;
   const quick = "-X session.timeout.ms=6000 -X heartbeat.interval.ms=200";
   return startPcapts([...`${line} ${quick}`.split(" "), ...args]);
-}
-
-/** Frames that a consumer has written whole; one that was killed may have cut its last. */
-function wholeFrames(stdout: Buffer): readonly CapturedFrame[] {
-  let end = 24;
-  for (let at = 24; at + 16 <= stdout.length; at = end) {
-    const next = at + 16 + stdout.readUInt32LE(at + 8);
-    if (next > stdout.length) break;
-    end = next;
-  }
-  return readCapture(stdout.subarray(0, end)).frames;
 }
 
 test("members that join and leave in order share a topic: no frame is lost and none comes twice", async () => {
