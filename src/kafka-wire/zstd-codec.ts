@@ -7,18 +7,16 @@ import type { RecordCodec } from "./compression.ts";
 /** What Node has from 22.15 on, which the types of Node 20 do not know. */
 interface ZstdOfNode {
   readonly constants: { readonly ZSTD_c_compressionLevel: number };
-  zstdCompress(
-    bytes: Uint8Array,
-    options: object,
-    done: (error: Error | null, result: Buffer) => void,
-  ): void;
-  zstdDecompress(
-    bytes: Uint8Array,
-    options: object,
-    done: (error: Error | null, result: Buffer) => void,
-  ): void;
-  zstdDecompressSync(bytes: Uint8Array, options: object): Buffer;
+  readonly zstdCompress: ZstdCall;
+  readonly zstdDecompress: ZstdCall;
+  readonly zstdDecompressSync: (bytes: Uint8Array, options: object) => Buffer;
 }
+
+type ZstdCall = (
+  bytes: Uint8Array,
+  options: object,
+  done: (error: Error | null, result: Buffer) => void,
+) => void;
 
 const DEFAULT_LEVEL = 3;
 const MAX_LEVEL = 22;

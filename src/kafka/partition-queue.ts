@@ -53,9 +53,9 @@ export interface ProducerIdentity {
 export interface QueueCompression {
   readonly compressor: BatchCompressor;
   /** A batch was compressed meanwhile: there may be something to send, and there is memory. */
-  compressed(): void;
+  readonly compressed: () => void;
   /** What ends the run: a codec fails on no input. */
-  failed(error: unknown): void;
+  readonly failed: (error: unknown) => void;
 }
 
 /** Told what becomes of frames that a queue gives up. */
