@@ -14,12 +14,15 @@ import type { BrokerAddress, KafkaClientOptions } from "./client-options.ts";
 import { ConnectionError, connectionFailureReason } from "./connection-error.ts";
 
 /**
- * What a connection is for. kafkajs keeps two to a broker: a fetch that waits
- * for data must not hold up the rest.
+ * What a connection is for. Each purpose has its own: a fetch that waits for
+ * data must not hold up the rest.
  */
 export type ConnectionPurpose = "requests" | "fetch";
 
-const POOL_INDEX = { requests: 0, fetch: 1 } as const;
+/** Versions of each request that a broker knows, by API key. */
+export type OfferedVersions = Readonly<
+  Record<number, { minVersion: number; maxVersion: number } | undefined>
+>;
 
 /** Makes brokers with the settings of one run. */
 export class BrokerFactory {
@@ -39,6 +42,10 @@ export class BrokerFactory {
 
   /** @param nodeId -1 for a bootstrap server whose id is not known yet */
   create(address: BrokerAddress, nodeId: number): KafkajsBroker {
+    return new KafkajsBroker(address, nodeId, () => this.#createBroker(address));
+  }
+
+  #createBroker(address: BrokerAddress): { broker: Broker; requestTimeoutMs: number } {
     const { clientId, connectionSetupTimeoutMs, requestTimeoutMs } = this.#options;
     const connectionPool = new ConnectionPool({
       ...address,
@@ -58,8 +65,7 @@ export class BrokerFactory {
         if (requestQueue.pending.length > 0) schedule();
       };
     }
-    const broker = new Broker({ connectionPool, logger: this.#logger });
-    return new KafkajsBroker(broker, nodeId, requestTimeoutMs);
+    return { broker: new Broker({ connectionPool, logger: this.#logger }), requestTimeoutMs };
   }
 }
 
@@ -68,22 +74,26 @@ export class KafkajsBroker {
   nodeId: number;
   /** host:port, for messages and to tell brokers apart. */
   readonly address: string;
-  readonly #broker: Broker;
-  readonly #requestTimeoutMs: number;
+  readonly #createBroker: () => { broker: Broker; requestTimeoutMs: number };
   readonly #open = new Map<ConnectionPurpose, KafkajsConnection>();
-  readonly #connecting = new Map<ConnectionPurpose, Promise<BrokerConnection>>();
-  #closed = false;
+  readonly #connecting = new Map<ConnectionPurpose, Promise<KafkajsConnection>>();
+  readonly #brokers = new Set<Broker>();
+  #versions: OfferedVersions = {};
+  #isClosed = false;
 
-  constructor(broker: Broker, nodeId: number, requestTimeoutMs: number) {
-    this.#broker = broker;
+  constructor(
+    address: BrokerAddress,
+    nodeId: number,
+    createBroker: () => { broker: Broker; requestTimeoutMs: number },
+  ) {
     this.nodeId = nodeId;
-    this.address = formatAddress(broker.connectionPool);
-    this.#requestTimeoutMs = requestTimeoutMs;
+    this.address = formatAddress(address);
+    this.#createBroker = createBroker;
   }
 
-  /** Versions of each request that the broker knows, by API key; empty before the first connection. */
-  get versions(): Readonly<Record<number, { minVersion: number; maxVersion: number } | undefined>> {
-    return this.#broker.versions ?? {};
+  /** What the broker said at the last connection; empty before the first. */
+  get versions(): OfferedVersions {
+    return this.#versions;
   }
 
   /** True when a connection for requests is open. */
@@ -93,9 +103,12 @@ export class KafkajsBroker {
 
   /** The open connection, or a new one. @throws ConnectionError */
   async connection(purpose: ConnectionPurpose): Promise<BrokerConnection> {
+    return this.#connection(purpose);
+  }
+
+  async #connection(purpose: ConnectionPurpose): Promise<KafkajsConnection> {
     const open = this.#open.get(purpose);
     if (open?.isOpen() === true) return open;
-    // kafkajs would open a second socket for a second caller.
     let connecting = this.#connecting.get(purpose);
     if (connecting === undefined) {
       connecting = this.#connect(purpose).finally(() => this.#connecting.delete(purpose));
@@ -104,24 +117,26 @@ export class KafkajsBroker {
     return connecting;
   }
 
-  async #connect(purpose: ConnectionPurpose): Promise<BrokerConnection> {
-    const pool = this.#broker.connectionPool;
-    const index = POOL_INDEX[purpose];
+  /**
+   * A lost connection is never opened again: kafkajs's would take what it had
+   * of an answer for the beginning of the next one.
+   */
+  async #connect(purpose: ConnectionPurpose): Promise<KafkajsConnection> {
+    this.#open.get(purpose)?.close("replaced");
+    const { broker, requestTimeoutMs } = this.#createBroker();
+    this.#brokers.add(broker);
     try {
-      const stale = pool.pool[index]!;
-      if (stale.isConnected() && stale.socket?.writable !== true) {
-        abandon(stale, "the connection is closed");
-        await stale.disconnect();
-      }
-      // Asks for versions through connection 0 the first time.
-      await this.#broker.connect();
-      const connection = await pool.getConnection(index);
-      await connection.authenticate();
-      if (this.#closed) throw new ConnectionError("closed");
-      const opened = new KafkajsConnection(this, connection, this.#requestTimeoutMs);
+      await broker.connect();
+      if (this.#isClosed) throw new ConnectionError("closed");
+      const opened = new KafkajsConnection(this, broker, requestTimeoutMs, () =>
+        this.#brokers.delete(broker),
+      );
+      this.#versions = broker.versions ?? {};
       this.#open.set(purpose, opened);
       return opened;
     } catch (error) {
+      this.#brokers.delete(broker);
+      abandon(broker, "the connection failed");
       throw asConnectionError(this.address, error);
     }
   }
@@ -138,63 +153,48 @@ export class KafkajsBroker {
     resource: string,
     names: readonly string[],
   ): Promise<ReadonlyMap<string, string> | undefined> {
-    await this.connection("requests");
-    try {
-      const { resources } = await this.#broker.describeConfigs({
-        resources: [{ type, name: resource, configNames: [...names] }],
-      });
-      const settings = new Map<string, string>();
-      for (const { configEntries } of resources) {
-        for (const { configName, configValue } of configEntries) {
-          if (configValue !== null) settings.set(configName, configValue);
-        }
-      }
-      return settings;
-    } catch (error) {
-      if (typeof (error as { code?: unknown }).code === "number") return undefined;
-      throw asConnectionError(this.address, error);
-    }
+    const connection = await this.#connection("requests");
+    return connection.describe(type, resource, names);
   }
 
-  /** Gives both connections up. */
+  /** Gives every connection up. */
   close(): void {
-    this.#closed = true;
-    for (const connection of this.#broker.connectionPool.pool) abandon(connection, "closed");
+    this.#isClosed = true;
+    for (const broker of this.#brokers) abandon(broker, "closed");
+    this.#brokers.clear();
   }
 }
 
 class KafkajsConnection implements BrokerConnection {
-  readonly #broker: KafkajsBroker;
+  readonly #owner: KafkajsBroker;
+  readonly #broker: Broker;
   readonly #connection: Connection;
-  readonly #socket: Connection["socket"];
   readonly #requestTimeoutMs: number;
+  readonly #onClose: () => void;
 
-  constructor(broker: KafkajsBroker, connection: Connection, requestTimeoutMs: number) {
+  constructor(owner: KafkajsBroker, broker: Broker, requestTimeoutMs: number, onClose: () => void) {
+    this.#owner = owner;
     this.#broker = broker;
-    this.#connection = connection;
-    this.#socket = connection.socket;
+    this.#connection = connectionOf(broker);
     this.#requestTimeoutMs = requestTimeoutMs;
+    this.#onClose = onClose;
   }
 
   get nodeId(): number {
-    return this.#broker.nodeId;
+    return this.#owner.nodeId;
   }
 
   get address(): string {
-    return this.#broker.address;
+    return this.#owner.address;
   }
 
   isOpen(): boolean {
-    return (
-      this.#connection.isConnected() &&
-      this.#connection.socket === this.#socket &&
-      this.#socket?.writable === true
-    );
+    return this.#connection.isConnected() && this.#connection.socket?.writable === true;
   }
 
   versionOf(api: ApiName): number {
     const { key, minVersion, maxVersion } = API[api];
-    const offered = this.#broker.versions[key];
+    const offered = this.#broker.versions?.[key];
     if (
       offered === undefined ||
       offered.maxVersion < minVersion ||
@@ -242,23 +242,52 @@ class KafkajsConnection implements BrokerConnection {
   }
 
   #write(header: Buffer, body: readonly Buffer[]): void {
-    const socket = this.#socket!;
+    const socket = this.#connection.socket!;
     socket.cork();
     socket.write(header);
     for (const piece of body) socket.write(piece);
     socket.uncork();
   }
 
-  close(reason: string): void {
-    if (this.#connection.socket === this.#socket) abandon(this.#connection, reason);
+  async describe(
+    type: number,
+    resource: string,
+    names: readonly string[],
+  ): Promise<ReadonlyMap<string, string> | undefined> {
+    try {
+      const { resources } = await this.#broker.describeConfigs({
+        resources: [{ type, name: resource, configNames: [...names] }],
+      });
+      const settings = new Map<string, string>();
+      for (const { configEntries } of resources) {
+        for (const { configName, configValue } of configEntries) {
+          if (configValue !== null) settings.set(configName, configValue);
+        }
+      }
+      return settings;
+    } catch (error) {
+      if (typeof (error as { code?: unknown }).code === "number") return undefined;
+      throw asConnectionError(this.address, error);
+    }
   }
+
+  close(reason: string): void {
+    abandon(this.#broker, reason);
+    this.#onClose();
+  }
+}
+
+/** The one that kafkajs uses for all requests but its own fetches, which are not used here. */
+function connectionOf(broker: Broker): Connection {
+  return broker.connectionPool.pool[0]!;
 }
 
 /**
  * kafkajs's `disconnect` alone would still send what is buffered, and wait for answers. It ends a
  * connection attempt, and its timer, only for an error.
  */
-function abandon(connection: Connection, reason: string): void {
+function abandon(broker: Broker, reason: string): void {
+  const connection = connectionOf(broker);
   connection.socket?.destroy(new ConnectionError(reason));
   connection.rejectRequests(new ConnectionError(reason));
   void connection.disconnect();

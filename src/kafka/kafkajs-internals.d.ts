@@ -8,7 +8,6 @@ declare module "kafkajs/src/network/connectionPool.js" {
   export interface Connection {
     clientId: string;
     socket: Socket | undefined;
-    sasl: unknown;
     requestQueue: {
       pending: unknown[];
       scheduleCheckPendingRequests: () => void;
@@ -27,8 +26,6 @@ declare module "kafkajs/src/network/connectionPool.js" {
       }): void;
     };
     isConnected(): boolean;
-    isAuthenticated(): boolean;
-    authenticate(): Promise<void>;
     nextCorrelationId(): number;
     rejectRequests(error: Error): void;
     disconnect(): Promise<boolean>;
@@ -39,8 +36,6 @@ declare module "kafkajs/src/network/connectionPool.js" {
     host: string;
     port: number;
     pool: Connection[];
-    getConnection(index: number): Promise<Connection>;
-    destroy(): Promise<void>;
   }
 }
 
@@ -57,7 +52,6 @@ declare module "kafkajs/src/broker/index.js" {
     versions: Record<number, { minVersion: number; maxVersion: number } | undefined> | null;
     connectionPool: ConnectionPool;
     connect(): Promise<void>;
-    disconnect(): Promise<void>;
     describeConfigs(request: {
       resources: { type: number; name: string; configNames: string[] }[];
     }): Promise<{

@@ -1,4 +1,7 @@
+import path from "node:path";
 import { Kafka, logLevel } from "kafkajs";
+import { cacheDirectory } from "../brokers.ts";
+import { runProgram } from "./other-programs.ts";
 
 /** Offset that a group has committed for one partition. */
 export interface GroupOffset {
@@ -22,4 +25,44 @@ export async function committedOffsets(
   } finally {
     await admin.disconnect();
   }
+}
+
+/** One line of `kafka-consumer-groups --describe`. */
+export interface DescribedPartition {
+  readonly partition: number;
+  readonly offset: number;
+  readonly end: number;
+  readonly lag: number;
+}
+
+/** What Kafka's own tool says of a group's offsets. */
+export async function describeGroup(
+  bootstrap: string,
+  groupId: string,
+): Promise<readonly DescribedPartition[]> {
+  const { stdout } = await runProgram([
+    "java",
+    "-XX:TieredStopAtLevel=1",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=off",
+    "-cp",
+    path.join(cacheDirectory, "kafka-4.3.0/*"),
+    "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+    "--bootstrap-server",
+    bootstrap,
+    "--describe",
+    "--group",
+    groupId,
+  ]);
+  // GROUP TOPIC PARTITION CURRENT-OFFSET LOG-END-OFFSET LAG …
+  return stdout
+    .toString()
+    .split("\n")
+    .filter((line) => line.startsWith(`${groupId} `))
+    .map((line) => {
+      const [partition = -1, offset = -1, end = -1, lag = -1] = line
+        .split(/\s+/)
+        .slice(2, 6)
+        .map(Number);
+      return { partition, offset, end, lag };
+    });
 }
