@@ -19,15 +19,12 @@ export const ERROR_TABLE = {
   BROKER_UNREACHABLE: { exitCode: 1, retriable: true },
   BROKER_TOO_OLD: { exitCode: 1, retriable: false },
   BROKER_PROTOCOL: { exitCode: 1, retriable: false },
-  AUTHENTICATION_FAILED: { exitCode: 1, retriable: false },
   AUTHORIZATION_FAILED: { exitCode: 1, retriable: false },
   TOPIC_MISSING: { exitCode: 1, retriable: false },
   TOPIC_NOT_CREATABLE: { exitCode: 1, retriable: false },
   TOPIC_UNSUITABLE: { exitCode: 1, retriable: false },
-  OFFSET_OUT_OF_RANGE: { exitCode: 1, retriable: false },
   RECORD_BATCH_INVALID: { exitCode: 1, retriable: false },
   FRAME_REFUSED: { exitCode: 1, retriable: false },
-  DELIVERY_TIMEOUT: { exitCode: 1, retriable: false },
 } as const satisfies Record<string, { exitCode: 1 | 2; retriable: boolean }>;
 
 /** The code of a {@link PcaptsError}. */

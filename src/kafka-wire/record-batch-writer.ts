@@ -65,13 +65,6 @@ export class RecordBatchWriter {
     return this.#maxTimestampMs;
   }
 
-  /** Empties the batch so that its buffer can be used for the next one. */
-  reset(): void {
-    this.length = BATCH_HEADER_BYTES;
-    this.recordCount = 0;
-    this.#attributes = 0;
-  }
-
   /** The records as they are encoded so far, a view on the buffer. */
   get records(): Buffer {
     return this.buffer.subarray(BATCH_HEADER_BYTES, this.length);

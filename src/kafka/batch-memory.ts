@@ -17,11 +17,6 @@ export class BatchMemory {
     this.#limitBytes = limitBytes;
   }
 
-  /** Bytes lent at the moment. */
-  get lentBytes(): number {
-    return this.#lentBytes;
-  }
-
   /**
    * Lends a buffer.
    *
@@ -53,6 +48,9 @@ export class BatchMemory {
   /** Takes a buffer back. */
   giveBack(buffer: Buffer): void {
     this.#lentBytes -= buffer.length;
-    if (buffer.length === this.#bufferBytes) this.#free.push(buffer);
+    // With compressed batches in their place not all of the buffers are needed again.
+    const keptBytes = (this.#free.length + 1) * this.#bufferBytes;
+    if (buffer.length !== this.#bufferBytes) return;
+    if (this.#lentBytes + keptBytes <= this.#limitBytes) this.#free.push(buffer);
   }
 }

@@ -1,3 +1,4 @@
+import { PcaptsError } from "../errors.ts";
 import { encodeProduce } from "../kafka-wire/produce.ts";
 import type { ProducePartitionResponse } from "../kafka-wire/produce.ts";
 import type { BrokerConnection } from "./broker-connection.ts";
@@ -11,6 +12,8 @@ const REQUEST_BYTES = 4 * 1024 * 1024;
 export interface SenderHost {
   readonly topic: string;
   readonly options: Pick<PublisherOptions, "acks" | "ackTimeoutMs" | "maxInFlight">;
+  /** Nothing more is to be sent. */
+  isClosed(): boolean;
   connectionTo(nodeId: number): Promise<BrokerConnection>;
   /** Partitions that this node leads at the moment. */
   queuesOf(nodeId: number): readonly PartitionQueue[];
@@ -44,7 +47,7 @@ export class LeaderSender {
 
   /** Sends whatever is ready. Called whenever something may have become so. */
   pump(): void {
-    if (this.#connecting) return;
+    if (this.#connecting || this.#host.isClosed()) return;
     if (this.#connection?.isOpen() !== true) {
       if (this.#anythingReady()) void this.#connect();
       return;
@@ -57,9 +60,8 @@ export class LeaderSender {
   }
 
   #anythingReady(): boolean {
-    const now = this.#host.now();
-    const openBefore = this.#host.openBefore(now);
-    return this.#host.queuesOf(this.#nodeId).some((queue) => queue.isReady(now, openBefore));
+    const openBefore = this.#host.openBefore(this.#host.now());
+    return this.#host.queuesOf(this.#nodeId).some((queue) => queue.isReady(openBefore));
   }
 
   async #connect(): Promise<void> {
@@ -76,14 +78,13 @@ export class LeaderSender {
   }
 
   #takeBatches(): { queue: PartitionQueue; batch: Batch }[] {
-    const now = this.#host.now();
-    const openBefore = this.#host.openBefore(now);
+    const openBefore = this.#host.openBefore(this.#host.now());
     const queues = this.#host.queuesOf(this.#nodeId);
     const taken: { queue: PartitionQueue; batch: Batch }[] = [];
     let bytes = 0;
     for (let i = 0; i < queues.length; i++) {
       const queue = queues[(this.#turn + i) % queues.length]!;
-      if (!queue.isReady(now, openBefore)) continue;
+      if (!queue.isReady(openBefore)) continue;
       bytes += queue.nextBatchBytes();
       if (taken.length > 0 && bytes > REQUEST_BYTES) {
         this.#turn += i;
@@ -122,7 +123,10 @@ export class LeaderSender {
       for (const { queue, batch } of taken) {
         const answer = answers.find(({ partition }) => partition === queue.partition);
         if (answer === undefined) {
-          throw new Error(`${connection.address} did not answer for partition ${queue.partition}`);
+          throw new PcaptsError(
+            "BROKER_PROTOCOL",
+            `Cannot use the broker at "${connection.address}": it did not answer for partition ${queue.partition}`,
+          );
         }
         this.#host.answered(queue, batch, answer);
       }

@@ -95,12 +95,10 @@ export interface QueueLosses {
 export class PartitionQueue {
   readonly partition: number;
   identity: ProducerIdentity;
-  /** Node that leads the partition, -1 when nobody does. */
-  leader = -1;
   /** The batch that frames are appended to. */
   open: Batch | undefined;
-  /** Nothing is sent before this time. */
-  retryAtMs = 0;
+  /** Nothing is sent: the publisher pauses after an error. */
+  isHeldBack = false;
   readonly #memory: BatchMemory;
   readonly #losses: QueueLosses;
   readonly #maxInFlight: number;
@@ -144,8 +142,8 @@ export class PartitionQueue {
     let unanswered = 0;
     const held = [...this.#waiting, ...this.#inFlight.filter((batch) => !batch.isAcknowledged)];
     if (this.open !== undefined) held.push(this.open);
-    for (const { wasSent, writer } of held) {
-      if (wasSent) unanswered += writer.recordCount;
+    for (const { wasSent, refusal, writer } of held) {
+      if (wasSent && refusal === undefined) unanswered += writer.recordCount;
       else unsent += writer.recordCount;
     }
     return { unsent, unanswered };
@@ -197,10 +195,10 @@ export class PartitionQueue {
    * @param openBefore an open batch born before this time is ready too
    * @returns true when `take` will give a batch, or begin to compress the one it would give
    */
-  isReady(nowMs: number, openBefore: number): boolean {
+  isReady(openBefore: number): boolean {
     const maxInFlight = this.#isProducerKnown ? this.#maxInFlight : 1;
     if (this.#returned.size > 0 || this.#inFlight.length >= maxInFlight) return false;
-    if (nowMs < this.retryAtMs || this.needsProducerId) return false;
+    if (this.isHeldBack || this.needsProducerId) return false;
     const first = this.#waiting[0] ?? this.open;
     if (first === undefined) return false;
     if (!first.wasSent && this.#inFlight.some((batch) => batch.isRetry)) return false;
@@ -386,7 +384,7 @@ export class PartitionQueue {
     while (this.#waiting[0] !== undefined && this.#waiting[0].bornMs < bornBeforeMs) {
       const batch = this.#waiting.shift()!;
       const { wasSent, writer } = batch;
-      if (wasSent) unanswered += writer.recordCount;
+      if (wasSent && batch.refusal === undefined) unanswered += writer.recordCount;
       else unsent += writer.recordCount;
       batch.isDropped = true;
       if (!batch.isCompressing) this.#memory.giveBack(writer.buffer);

@@ -1,28 +1,26 @@
 import { PcaptsError } from "../errors.ts";
 import { CodecUnavailableError, loadCodec } from "../kafka-wire/compression.ts";
 import type { RecordCodec } from "../kafka-wire/compression.ts";
-import { encodeInitProducerId } from "../kafka-wire/init-producer-id.ts";
-import { KAFKA_ERROR_CODE, kafkaErrorInfo } from "../kafka-wire/error-codes.ts";
 import type { ProducePartitionResponse } from "../kafka-wire/produce.ts";
-import { NO_PRODUCER_ID, sizeOfSingleRecordBatch } from "../kafka-wire/record-batch-writer.ts";
-import type { RecordBatchWriter } from "../kafka-wire/record-batch-writer.ts";
+import { NO_PRODUCER_ID } from "../kafka-wire/record-batch-writer.ts";
 import type { Logger } from "../logger.ts";
-import { FRAME_HEADER_BYTES, readHeaderWord } from "../packet/frame-chunk.ts";
 import type { FrameChunk } from "../packet/frame-chunk.ts";
 import { BackOff } from "./back-off.ts";
 import { BatchCompressor } from "./batch-compressor.ts";
 import { BatchMemory } from "./batch-memory.ts";
-import type { BrokerConnection } from "./broker-connection.ts";
+import { ChangeSignal } from "./change-signal.ts";
 import type { KafkaClientOptions, PublisherOptions } from "./client-options.ts";
 import type { Delivery } from "./delivery.ts";
-import { FrameHeaderEncoder } from "./frame-headers.ts";
+import { FrameBatcher } from "./frame-batcher.ts";
 import type { FrameHeaderOptions } from "./frame-headers.ts";
 import { LeaderSender } from "./leader-sender.ts";
 import type { SenderHost } from "./leader-sender.ts";
+import { Outage } from "./outage.ts";
 import { createPartitioner } from "./partitioner.ts";
-import type { Partitioner } from "./partitioner.ts";
 import { PartitionQueue } from "./partition-queue.ts";
 import type { Batch, ProducerIdentity } from "./partition-queue.ts";
+import { judgeAnswer } from "./produce-answer.ts";
+import { requestProducerIdentity } from "./producer-identity.ts";
 import type { PublishableTopic } from "./topic.ts";
 import type { Transport } from "./transport.ts";
 
@@ -67,86 +65,107 @@ export interface PublisherSetup {
 export class Publisher {
   readonly counters: PublisherCounters = { acknowledged: 0, failed: 0, unknown: 0 };
   readonly #setup: PublisherSetup;
-  readonly #memory: BatchMemory;
-  readonly #queues: PartitionQueue[];
+  readonly #queues: readonly PartitionQueue[];
+  readonly #batcher: FrameBatcher;
   readonly #senders = new Map<number, LeaderSender>();
-  readonly #partitioner: Partitioner;
-  readonly #headers: FrameHeaderEncoder;
-  readonly #batchLimitBytes: number;
-  /** A frame that needs a larger batch for itself is refused here. */
-  readonly #largestBatchBytes: number;
   readonly #wallClock: () => number;
   readonly #backOff: BackOff;
+  readonly #outage: Outage;
   readonly #lossReasons = new Set<string>();
+  readonly #change = new ChangeSignal();
   readonly #expiryTimer: NodeJS.Timeout;
   #lingerTimer: NodeJS.Timeout | undefined;
   #retryTimer: NodeJS.Timeout | undefined;
   #stopTimer: NodeJS.Timeout | undefined;
   #deadlineMs = Infinity;
   #flushing = false;
+  #isClosed = false;
   #failure: unknown;
-  #wakers: (() => void)[] = [];
   #queuesByLeader = new Map<number, PartitionQueue[]>();
-  #refreshing = false;
-  #renewing = false;
+  /** Queues that wait for the next retry. */
+  readonly #held = new Set<PartitionQueue>();
+  /** The next retry asks who leads. */
+  #isLeaderStale = false;
+  #isRetrying = false;
+  #isRenewing = false;
 
   private constructor(setup: PublisherSetup, identity: ProducerIdentity, codec?: RecordCodec) {
-    const { options, topic } = setup;
+    const { options, topic, client, logger, stopSignal } = setup;
     this.#setup = setup;
+    this.#wallClock = setup.wallClock ?? Date.now;
+    this.#backOff = new BackOff(client.retryBackoffMs, client.retryBackoffMaxMs);
+    this.#outage = new Outage(`write to topic "${topic.name}"`, logger);
     const partitionCount = topic.leaders.length;
-    this.#batchLimitBytes = Math.min(options.batchBytes, topic.maxMessageBytes ?? Infinity);
-    // A broker's limit is on what a batch is once it is compressed: only the broker can tell.
-    this.#largestBatchBytes = Math.min(
-      options.maxMessageBytes,
-      (codec === undefined ? topic.maxMessageBytes : undefined) ?? Infinity,
-    );
+    const batchLimitBytes = Math.min(options.batchBytes, topic.maxMessageBytes ?? Infinity);
     const bufferBytes = Math.min(
-      this.#batchLimitBytes,
+      batchLimitBytes,
       Math.max(MIN_BATCH_BYTES, Math.floor(options.queueBytes / (2 * partitionCount))),
     );
-    this.#memory = new BatchMemory(bufferBytes, options.queueBytes);
-    this.#wallClock = setup.wallClock ?? Date.now;
-    this.#partitioner = createPartitioner(setup.partitioner, partitionCount);
-    this.#headers = new FrameHeaderEncoder(setup.headers);
-    this.#backOff = new BackOff(setup.client.retryBackoffMs, setup.client.retryBackoffMaxMs);
-    const idempotent = identity.producerId !== NO_PRODUCER_ID;
-    const maxInFlight = idempotent ? options.maxInFlight : 1;
+    const memory = new BatchMemory(bufferBytes, options.queueBytes);
+    this.#queues = this.#createQueues(identity, memory, codec);
+    this.#batcher = new FrameBatcher({
+      queues: this.#queues,
+      memory,
+      partitioner: createPartitioner(setup.partitioner, partitionCount),
+      headers: setup.headers,
+      batchLimitBytes,
+      // A broker's limit is on what a batch is once it is compressed: only the broker can tell.
+      largestBatchBytes: Math.min(
+        options.maxMessageBytes,
+        (codec === undefined ? topic.maxMessageBytes : undefined) ?? Infinity,
+      ),
+      recordTimestamp: setup.recordTimestamp,
+      wallClock: this.#wallClock,
+      onTooLarge: (frameBytes, batchBytes) => this.#refuseTooLarge(frameBytes, batchBytes),
+    });
+    this.#useLeaders(topic.leaders);
+    this.#expiryTimer = setInterval(() => this.#expire(), EXPIRY_CHECK_MS);
+    this.#expiryTimer.unref();
+    if (stopSignal.aborted) this.#beginToStop();
+    else stopSignal.addEventListener("abort", this.#beginToStop, { once: true });
+  }
+
+  #createQueues(
+    identity: ProducerIdentity,
+    memory: BatchMemory,
+    codec: RecordCodec | undefined,
+  ): PartitionQueue[] {
+    const { options, topic } = this.#setup;
+    const isIdempotent = identity.producerId !== NO_PRODUCER_ID;
     const losses = { failed: (frames: number, reason: string) => this.#lose(frames, reason) };
     const compression = codec && {
       compressor: new BatchCompressor(codec),
       failed: (error: unknown): void => this.#fail(error),
       compressed: (): void => {
         this.#pumpAll();
-        this.#wake();
+        this.#change.notify();
       },
     };
-    this.#queues = topic.leaders.map(
+    return topic.leaders.map(
       (_, partition) =>
         new PartitionQueue(
           partition,
           { ...identity },
-          maxInFlight,
-          this.#memory,
+          isIdempotent ? options.maxInFlight : 1,
+          memory,
           losses,
           compression,
         ),
     );
-    this.#useLeaders(topic.leaders);
-    this.#expiryTimer = setInterval(() => this.#expire(), EXPIRY_CHECK_MS);
-    this.#expiryTimer.unref();
-    if (setup.stopSignal.aborted) this.#beginToStop();
-    else setup.stopSignal.addEventListener("abort", () => this.#beginToStop(), { once: true });
   }
 
   /**
    * Gets a producer id and is ready.
    *
-   * @throws AUTHORIZATION_FAILED when `enable.idempotence` was asked for and is refused
-   * @throws USAGE when the codec that was asked for cannot be loaded
+   * @throws ConnectionError when trying again may help; AUTHORIZATION_FAILED when
+   *   `enable.idempotence` was asked for and is refused; USAGE when the codec that was asked for
+   *   cannot be loaded
    */
   static async open(setup: PublisherSetup): Promise<Publisher> {
-    const codec = await openCodec(setup.options);
-    return new Publisher(setup, await requestIdentity(setup), codec);
+    const { transport, options, logger } = setup;
+    const codec = await openCodec(options);
+    const identity = await requestProducerIdentity(transport, options, logger);
+    return new Publisher(setup, identity, codec);
   }
 
   /** True when idempotence is on. */
@@ -173,139 +192,78 @@ export class Publisher {
    * @throws PcaptsError when publishing cannot go on
    */
   async publish(chunk: FrameChunk): Promise<number> {
-    this.#headers.useInterfaces(chunk.interfaces);
     const position = { offset: 0, frame: 0 };
     for (;;) {
       this.#throwFailure();
-      this.#append(chunk, position);
+      this.#batcher.append(chunk, position);
       this.#pumpAll();
       if (position.offset >= chunk.bytes.length || this.#isOutOfTime()) return position.frame;
-      await this.#nextChange();
+      await this.#change.next();
     }
   }
 
-  /** Appends frames until the chunk or the memory is at its end. */
-  #append(chunk: FrameChunk, position: { offset: number; frame: number }): void {
-    const { bytes, bigEndian, nanosecond, interfaces, interfaceOf } = chunk;
-    const { recordTimestamp } = this.#setup;
-    const headers = this.#headers;
-    const publishMs = this.#wallClock();
-    const byCaptureTime = recordTimestamp === "capture";
-    const queues = this.#queues;
-    const partitioner = this.#partitioner;
-    let interfaceIndex = 0;
-    let linkType = interfaces[0]?.linkType ?? 1;
-    let { offset, frame } = position;
-    const end = bytes.length;
-    while (offset < end) {
-      const seconds = readHeaderWord(bytes, offset, bigEndian);
-      const fraction = readHeaderWord(bytes, offset + 4, bigEndian);
-      const capturedLength = readHeaderWord(bytes, offset + 8, bigEndian);
-      const wireLength = readHeaderWord(bytes, offset + 12, bigEndian);
-      const start = offset + FRAME_HEADER_BYTES;
-      const frameEnd = start + capturedLength;
-      const micros = nanosecond ? Math.floor(fraction / 1000) : fraction;
-      const nanos = nanosecond ? fraction - micros * 1000 : 0;
-      if (interfaceOf !== undefined) {
-        interfaceIndex = interfaceOf[frame]!;
-        linkType = interfaces[interfaceIndex]!.linkType;
-      }
-      const timestampMs = byCaptureTime ? seconds * 1000 + Math.floor(micros / 1000) : publishMs;
-      const headerBytes = headers.encode(interfaceIndex, capturedLength, wireLength, nanos);
-      const queue = queues[partitioner(bytes, start, frameEnd, linkType, interfaceIndex)]!;
-      const needed = sizeOfSingleRecordBatch(capturedLength, headerBytes);
-      if (needed > this.#largestBatchBytes) {
-        this.#refuseTooLarge(capturedLength, needed);
-        offset = frameEnd;
-        frame++;
-        continue;
-      }
-      let writer: RecordBatchWriter | undefined = queue.open?.writer;
-      if (
-        writer === undefined ||
-        !writer.append(
-          bytes,
-          start,
-          capturedLength,
-          seconds,
-          micros,
-          timestampMs,
-          headers.bytes,
-          headerBytes,
-        )
-      ) {
-        writer = this.#openBatch(queue, needed);
-        if (writer === undefined) break;
-        writer.append(
-          bytes,
-          start,
-          capturedLength,
-          seconds,
-          micros,
-          timestampMs,
-          headers.bytes,
-          headerBytes,
-        );
-      }
-      offset = frameEnd;
-      frame++;
-    }
-    position.offset = offset;
-    position.frame = frame;
-  }
-
-  #refuseTooLarge(frameBytes: number, batchBytes: number): void {
-    const { options, topic } = this.#setup;
-    this.#lose(
-      1,
-      batchBytes > options.maxMessageBytes
-        ? `a frame of ${frameBytes} bytes is above this side's message.max.bytes (${options.maxMessageBytes}); -X message.max.bytes= raises it`
-        : `a frame of ${frameBytes} bytes is above the broker's max.message.bytes (${topic.maxMessageBytes}) of topic "${topic.name}"`,
-    );
-  }
-
-  #openBatch(queue: PartitionQueue, neededBytes: number): RecordBatchWriter | undefined {
-    // Compressed, the full batch may leave room for the next.
-    queue.closeOpen();
-    const buffer = this.#memory.lend(neededBytes);
-    if (buffer === undefined) return undefined;
-    const writer = queue.openBatch(
-      buffer,
-      Math.max(this.#batchLimitBytes, neededBytes),
-      performance.now(),
-    );
-    this.#lingerTimer ??= setTimeout(() => {
-      this.#lingerTimer = undefined;
+  /**
+   * Sends everything and waits for the answers, as long as `message.timeout.ms` lets frames wait;
+   * after a stop as long as `flushTimeoutMs`.
+   *
+   * @returns false when frames are still held
+   */
+  async flush(): Promise<boolean> {
+    this.#flushing = true;
+    for (;;) {
+      this.#throwFailure();
+      if (this.#queues.every((queue) => queue.isEmpty)) return true;
+      if (this.#isOutOfTime()) return false;
       this.#pumpAll();
-    }, this.#setup.options.lingerMs);
-    return writer;
+      await this.#change.next();
+    }
+  }
+
+  /** Gives up what is held: frames that were sent without an answer count as unknown. Safe repeatedly. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.counters.unknown += this.countHeld().unanswered;
+    this.#isClosed = true;
+    this.#failure ??= new Error("the publisher is closed");
+    this.#setup.stopSignal.removeEventListener("abort", this.#beginToStop);
+    clearInterval(this.#expiryTimer);
+    clearTimeout(this.#stopTimer);
+    clearTimeout(this.#lingerTimer);
+    clearTimeout(this.#retryTimer);
+    this.#change.notify();
+  }
+
+  #isOutOfTime(): boolean {
+    return performance.now() >= this.#deadlineMs;
+  }
+
+  readonly #beginToStop = (): void => {
+    const { flushTimeoutMs } = this.#setup;
+    this.#deadlineMs = performance.now() + flushTimeoutMs;
+    this.#stopTimer = setTimeout(() => this.#change.notify(), flushTimeoutMs + 1);
+  };
+
+  #fail(error: unknown): void {
+    this.#failure ??= error;
+    this.#change.notify();
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure;
   }
 
   #pumpAll(): void {
     if (this.#failure !== undefined) return;
-    for (const nodeId of this.#queuesByLeader.keys()) {
+    for (const [nodeId, queues] of this.#queuesByLeader) {
       if (nodeId >= 0) this.#sender(nodeId).pump();
+      else
+        this.#retryLater(
+          true,
+          queues.filter((queue) => !queue.isEmpty),
+        );
     }
-    if (this.#queuesByLeader.has(-1)) this.#scheduleRetry(true);
     if (this.isIdempotent) this.#renewProducerIds();
     this.#armLinger();
-  }
-
-  /** Partitions whose epochs are used up, by tens of thousands of refused batches, get a new id. */
-  #renewProducerIds(): void {
-    if (this.#renewing) return;
-    const used = this.#queues.filter((queue) => queue.needsProducerId && queue.inFlightCount === 0);
-    if (used.length === 0) return;
-    this.#renewing = true;
-    requestIdentity(this.#setup)
-      .then((identity) => {
-        for (const queue of used) queue.useProducerId(identity);
-      })
-      .catch((error: Error) => this.#connectionFailed(error))
-      .finally(() => {
-        this.#renewing = false;
-        this.#pumpAll();
-      });
   }
 
   /** An open batch that was too young to be sent is looked at again. */
@@ -329,156 +287,146 @@ export class Publisher {
 
   #senderHost(): SenderHost {
     const { topic, options, transport } = this.#setup;
-    const idempotent = this.isIdempotent;
     return {
       topic: topic.name,
-      options: { ...options, maxInFlight: idempotent ? options.maxInFlight : 1 },
-      connectionTo: (nodeId): Promise<BrokerConnection> =>
-        transport.connectionTo(nodeId, "requests"),
+      options: { ...options, maxInFlight: this.isIdempotent ? options.maxInFlight : 1 },
+      isClosed: () => this.#failure !== undefined,
+      connectionTo: (nodeId) => transport.connectionTo(nodeId, "requests"),
       queuesOf: (nodeId) => this.#queuesByLeader.get(nodeId) ?? [],
       now: () => performance.now(),
       openBefore: (now) => (this.#flushing ? now : now - options.lingerMs),
       answered: (queue, batch, answer) => this.#answered(queue, batch, answer),
-      connectionFailed: (_nodeId, error) => this.#connectionFailed(error),
+      connectionFailed: (nodeId, error) =>
+        this.#connectionFailed(error, this.#queuesByLeader.get(nodeId) ?? []),
       fatal: (error) => this.#fail(error),
     };
   }
 
   #answered(queue: PartitionQueue, batch: Batch, answer: ProducePartitionResponse): void {
-    const { errorCode } = answer;
-    switch (errorCode) {
-      case KAFKA_ERROR_CODE.NONE:
-      case KAFKA_ERROR_CODE.DUPLICATE_SEQUENCE_NUMBER:
-        this.#acknowledged(queue, batch, answer);
+    if (this.#isClosed) return;
+    const { topic, logger } = this.#setup;
+    const { maxTimestampMs } = batch.writer;
+    const verdict = judgeAnswer(answer, topic.name, maxTimestampMs, this.#wallClock());
+    switch (verdict.kind) {
+      case "acknowledged":
+        this.#acknowledged(queue, batch, answer.baseOffset);
         break;
-      case KAFKA_ERROR_CODE.OUT_OF_ORDER_SEQUENCE_NUMBER:
+      case "out-of-order":
         queue.outOfOrder(batch);
         break;
-      case KAFKA_ERROR_CODE.UNKNOWN_PRODUCER_ID:
-      case KAFKA_ERROR_CODE.INVALID_PRODUCER_EPOCH:
+      case "identity-lost":
         queue.identityLost(batch);
         break;
-      case KAFKA_ERROR_CODE.MESSAGE_TOO_LARGE:
-      case KAFKA_ERROR_CODE.RECORD_LIST_TOO_LARGE:
-        queue.refused(batch, {
-          records: undefined,
-          reason: this.#refusalText(answer, "the broker's max.message.bytes"),
-        });
+      case "refused":
+        queue.refused(batch, verdict.refusal);
         break;
-      case KAFKA_ERROR_CODE.INVALID_RECORD:
-      case KAFKA_ERROR_CODE.INVALID_TIMESTAMP: {
-        const named = answer.recordErrors.map(({ index }) => index);
-        queue.refused(batch, {
-          records: named.length > 0 ? new Set(named) : undefined,
-          reason: this.#refusalText(answer, this.#clocks(batch, errorCode)),
-        });
+      case "again":
+        logger.debug(`partition ${queue.partition}: ${verdict.reason}, sending again`);
+        this.#outage.failed(verdict.reason);
+        queue.returned(batch);
+        this.#retryLater(verdict.staleLeader, [queue]);
         break;
-      }
-      default:
-        this.#otherError(queue, batch, answer);
+      case "final":
+        queue.returned(batch);
+        this.#fail(verdict.error);
     }
-    this.#wake();
+    this.#change.notify();
   }
 
-  #acknowledged(queue: PartitionQueue, batch: Batch, answer: ProducePartitionResponse): void {
+  #acknowledged(queue: PartitionQueue, batch: Batch, baseOffset: bigint): void {
+    const { onDelivery } = this.#setup;
     const { recordCount } = batch.writer;
     this.#backOff.reset();
+    this.#outage.ended();
     this.counters.acknowledged += recordCount;
-    this.#setup.onDelivery?.({
+    const delivery = onDelivery && {
       partition: queue.partition,
-      baseOffset: answer.baseOffset,
+      baseOffset,
       recordCount,
       batch: queue.uncompressed(batch),
-    });
+    };
     queue.acknowledged(batch);
+    // Last, because whoever prints may fail; the memory is not used again before this returns.
+    if (delivery !== undefined) onDelivery?.(delivery);
   }
 
-  #otherError(queue: PartitionQueue, batch: Batch, answer: ProducePartitionResponse): void {
-    const { name, retriable, staleLeader } = kafkaErrorInfo(answer.errorCode);
-    queue.returned(batch);
-    if (retriable) {
-      this.#setup.logger.debug(
-        `partition ${queue.partition}: ${name}${answer.errorMessage === null ? "" : ` (${answer.errorMessage})`}, sending again`,
-      );
-      this.#scheduleRetry(staleLeader);
-      return;
-    }
-    const forbidden =
-      answer.errorCode === KAFKA_ERROR_CODE.TOPIC_AUTHORIZATION_FAILED ||
-      answer.errorCode === KAFKA_ERROR_CODE.CLUSTER_AUTHORIZATION_FAILED;
-    this.#fail(
-      new PcaptsError(
-        forbidden ? "AUTHORIZATION_FAILED" : "FRAME_REFUSED",
-        `Cannot write to topic "${this.#setup.topic.name}": ${this.#refusalText(answer, name)}`,
-      ),
-    );
-  }
-
-  #refusalText(answer: ProducePartitionResponse, otherwise: string): string {
-    const { name } = kafkaErrorInfo(answer.errorCode);
-    const words = answer.recordErrors[0]?.message ?? answer.errorMessage;
-    return words === null || words === ""
-      ? `${name}: ${otherwise}`
-      : `${name}: ${words}${otherwise === name ? "" : ` (${otherwise})`}`;
-  }
-
-  #clocks(batch: Batch, errorCode: number): string {
-    if (errorCode !== KAFKA_ERROR_CODE.INVALID_TIMESTAMP) return "a record";
-    const { maxTimestampMs } = batch.writer;
-    return (
-      `record time ${new Date(maxTimestampMs).toISOString()}, ` +
-      `clock here ${new Date(this.#wallClock()).toISOString()}`
-    );
-  }
-
-  #connectionFailed(error: Error): void {
+  #connectionFailed(error: Error, queues: readonly PartitionQueue[]): void {
     if (error instanceof PcaptsError) {
       this.#fail(error);
       return;
     }
     this.#setup.logger.debug(`publishing: ${error.message}, trying again`);
-    this.#scheduleRetry(true);
-    this.#wake();
+    this.#outage.failed(error.message);
+    this.#retryLater(true, queues);
+    this.#change.notify();
   }
 
-  /** After a pause asks who leads, if that may have changed, and sends again. */
-  #scheduleRetry(staleLeader: boolean): void {
-    if (this.#retryTimer !== undefined || this.#refreshing || this.#failure !== undefined) return;
-    const delay = this.#backOff.nextDelayMs();
-    const until = performance.now() + delay;
-    for (const queue of this.#queues) queue.retryAtMs = until;
+  /** Holds the queues back for a pause; then asks who leads, if that may have changed, and sends. */
+  #retryLater(staleLeader: boolean, queues: readonly PartitionQueue[]): void {
+    if (this.#failure !== undefined || (queues.length === 0 && this.#held.size === 0)) return;
+    for (const queue of queues) {
+      queue.isHeldBack = true;
+      this.#held.add(queue);
+    }
+    this.#isLeaderStale ||= staleLeader;
+    if (this.#retryTimer !== undefined || this.#isRetrying) return;
     this.#retryTimer = setTimeout(() => {
       this.#retryTimer = undefined;
-      void this.#retry(staleLeader);
-    }, delay + 1);
+      void this.#retry();
+    }, this.#backOff.nextDelayMs());
   }
 
-  async #retry(staleLeader: boolean): Promise<void> {
-    if (staleLeader) {
-      this.#refreshing = true;
-      try {
+  async #retry(): Promise<void> {
+    this.#isRetrying = true;
+    try {
+      if (this.#isLeaderStale) {
         const found = await this.#setup.transport.lookUpTopic(this.#setup.topic.name);
-        this.#refreshing = false;
-        if ("leaders" in found) this.#useLeaders(found.leaders);
-        else return this.#scheduleRetry(true);
-      } catch (error) {
-        this.#refreshing = false;
-        this.#connectionFailed(error as Error);
+        if ("leaders" in found) {
+          this.#useLeaders(found.leaders);
+          this.#isLeaderStale = false;
+        }
+      }
+      this.#isRetrying = false;
+      if (this.#isLeaderStale) {
+        this.#retryLater(true, []);
         return;
       }
+      for (const queue of this.#held) queue.isHeldBack = false;
+      this.#held.clear();
+      this.#pumpAll();
+    } catch (error) {
+      this.#isRetrying = false;
+      this.#connectionFailed(error as Error, []);
     }
-    this.#pumpAll();
   }
 
   /** The partition count is fixed when the run starts: new partitions get no frames. */
   #useLeaders(leaders: readonly number[]): void {
     this.#queuesByLeader = new Map();
     for (const queue of this.#queues) {
-      queue.leader = leaders[queue.partition] ?? -1;
-      const led = this.#queuesByLeader.get(queue.leader) ?? [];
+      const leader = leaders[queue.partition] ?? -1;
+      const led = this.#queuesByLeader.get(leader) ?? [];
       led.push(queue);
-      this.#queuesByLeader.set(queue.leader, led);
+      this.#queuesByLeader.set(leader, led);
     }
+  }
+
+  /** Partitions whose epochs are used up, by tens of thousands of refused batches, get a new id. */
+  #renewProducerIds(): void {
+    if (this.#isRenewing) return;
+    const used = this.#queues.filter((queue) => queue.needsProducerId && queue.inFlightCount === 0);
+    if (used.length === 0) return;
+    const { transport, options, logger } = this.#setup;
+    this.#isRenewing = true;
+    requestProducerIdentity(transport, options, logger)
+      .then((identity) => {
+        for (const queue of used) queue.useProducerId(identity);
+      })
+      .catch((error: Error) => this.#connectionFailed(error, used))
+      .finally(() => {
+        this.#isRenewing = false;
+        this.#pumpAll();
+      });
   }
 
   #expire(): void {
@@ -492,14 +440,25 @@ export class Publisher {
       this.#lose(unsent, reason);
       this.counters.unknown += unanswered;
       if (unanswered > 0) this.#reportLoss(reason);
-      this.#wake();
+      this.#change.notify();
     }
+  }
+
+  #refuseTooLarge(frameBytes: number, batchBytes: number): void {
+    const { options, topic } = this.#setup;
+    this.#lose(
+      1,
+      batchBytes > options.maxMessageBytes
+        ? `a frame of ${frameBytes} bytes is above this side's message.max.bytes (${options.maxMessageBytes}); -X message.max.bytes= raises it`
+        : `a frame of ${frameBytes} bytes is above the broker's max.message.bytes (${topic.maxMessageBytes}) of topic "${topic.name}"`,
+    );
   }
 
   #lose(frames: number, reason: string): void {
     if (frames === 0) return;
     this.counters.failed += frames;
     this.#reportLoss(reason);
+    this.#change.notify();
   }
 
   #reportLoss(reason: string): void {
@@ -508,68 +467,6 @@ export class Publisher {
     if (this.#lossReasons.has(kind)) return;
     this.#lossReasons.add(kind);
     this.#setup.logger.error(`message delivery failed: error=${reason}`);
-  }
-
-  /**
-   * Sends everything and waits for the answers, as long as `message.timeout.ms` lets frames wait;
-   * after a stop as long as `flushTimeoutMs`.
-   *
-   * @returns false when frames are still held
-   */
-  async flush(): Promise<boolean> {
-    this.#flushing = true;
-    for (;;) {
-      this.#throwFailure();
-      if (this.#queues.every((queue) => queue.isEmpty)) return true;
-      if (this.#isOutOfTime()) return false;
-      this.#pumpAll();
-      await this.#nextChange();
-    }
-  }
-
-  #isOutOfTime(): boolean {
-    return performance.now() >= this.#deadlineMs;
-  }
-
-  #beginToStop(): void {
-    const { flushTimeoutMs } = this.#setup;
-    this.#deadlineMs = performance.now() + flushTimeoutMs;
-    this.#stopTimer = setTimeout(() => this.#wake(), flushTimeoutMs + 1);
-  }
-
-  /** Gives up what is held: frames that were sent without an answer count as unknown. */
-  abandon(): void {
-    this.counters.unknown += this.countHeld().unanswered;
-    this.close();
-  }
-
-  /** Stops timers; what is held is given up. */
-  close(): void {
-    this.#failure ??= new Error("the publisher is closed");
-    clearInterval(this.#expiryTimer);
-    clearTimeout(this.#stopTimer);
-    clearTimeout(this.#lingerTimer);
-    clearTimeout(this.#retryTimer);
-    this.#wake();
-  }
-
-  #fail(error: unknown): void {
-    this.#failure ??= error;
-    this.#wake();
-  }
-
-  #throwFailure(): void {
-    if (this.#failure !== undefined) throw this.#failure;
-  }
-
-  #nextChange(): Promise<void> {
-    return new Promise((resolve) => this.#wakers.push(resolve));
-  }
-
-  #wake(): void {
-    const wakers = this.#wakers;
-    this.#wakers = [];
-    for (const wake of wakers) wake();
   }
 }
 
@@ -585,38 +482,5 @@ async function openCodec(options: PublisherOptions): Promise<RecordCodec | undef
       `Cannot publish with compression.codec=${compression}: ${error.message}`,
       { cause: error },
     );
-  }
-}
-
-async function requestIdentity(setup: PublisherSetup): Promise<ProducerIdentity> {
-  const { transport, options, client, logger } = setup;
-  const none = { producerId: NO_PRODUCER_ID, epoch: -1, nextSequence: -1 };
-  if (options.idempotence === false) return none;
-  const backOff = new BackOff(client.retryBackoffMs, client.retryBackoffMaxMs);
-  for (;;) {
-    const connection = await transport.connectionToController();
-    const version = connection.versionOf("InitProducerId");
-    const answer = await connection.send(encodeInitProducerId(version));
-    const { errorCode, producerId, producerEpoch } = answer;
-    if (errorCode === KAFKA_ERROR_CODE.NONE) {
-      return { producerId, epoch: producerEpoch, nextSequence: 0 };
-    }
-    const { name, retriable } = kafkaErrorInfo(errorCode);
-    if (retriable) {
-      await new Promise((resolve) => setTimeout(resolve, backOff.nextDelayMs()));
-      continue;
-    }
-    const refusal = `Kafka refuses a producer id (${name}): the principal lacks IdempotentWrite on the cluster`;
-    if (options.idempotence === true) {
-      throw new PcaptsError(
-        "AUTHORIZATION_FAILED",
-        `${refusal}, and enable.idempotence=true was asked for`,
-      );
-    }
-    logger.warn(
-      `${refusal}; publishing goes on without idempotence, one batch in flight, ` +
-        "and a frame may be there twice after an outage",
-    );
-    return none;
   }
 }

@@ -198,7 +198,7 @@ class ProduceRun implements Run<ProduceSummary> {
   async #flush(publisher: Publisher): Promise<void> {
     const { unsent, unanswered } = publisher.countHeld();
     this.#logger.info(`Waiting for '${unsent + unanswered}' message(s) to flush`);
-    if (!(await publisher.flush())) publisher.abandon();
+    if (!(await publisher.flush())) publisher.close();
     this.#logger.info(
       `'${this.#captured}' packet(s) in, '${publisher.counters.acknowledged}' packet(s) out`,
     );

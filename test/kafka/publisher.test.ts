@@ -7,6 +7,7 @@ import { KAFKA_ERROR_CODE } from "../../src/kafka-wire/error-codes.ts";
 import type { PublisherOptions } from "../../src/kafka/client-options.ts";
 import { forEachDelivered } from "../../src/kafka/delivery.ts";
 import type { Delivery } from "../../src/kafka/delivery.ts";
+import { createPartitioner } from "../../src/kafka/partitioner.ts";
 import { Publisher } from "../../src/kafka/publisher.ts";
 import type { PublisherSetup } from "../../src/kafka/publisher.ts";
 import { silentLogger } from "../../src/logger.ts";
@@ -258,7 +259,7 @@ test("after a stop flush() gives up in time, and what was not answered counts as
   await publisher.publish(numberedFrames(0, 5));
   stopping.abort();
   assert.equal(await publisher.flush(), false);
-  publisher.abandon();
+  publisher.close();
   assert.deepEqual(publisher.counters, { acknowledged: 0, failed: 0, unknown: 5 });
 });
 
@@ -339,3 +340,57 @@ test("deliveries of compressed batches are told with their records", async () =>
   publisher.close();
   assert.deepEqual(lengths, Array<number>(100).fill(46));
 });
+
+test("answers that come after close() change no count, and nothing more is sent", async () => {
+  const broker = new MemoryBroker(1, healthy);
+  const connection = await broker.connectionTo();
+  const send = connection.send.bind(connection);
+  let release = (): void => {};
+  const gate = new Promise<void>((resolve) => (release = resolve));
+  connection.send = async (request) => {
+    if (request.api === "Produce") await gate;
+    return send(request);
+  };
+  const stopping = new AbortController();
+  const publisher = await Publisher.open(
+    setupFor(broker, { stopSignal: stopping.signal, flushTimeoutMs: 30 }),
+  );
+  await publisher.publish(numberedFrames(0, 100));
+  stopping.abort();
+  assert.equal(await publisher.flush(), false);
+  publisher.close();
+  const counted = { ...publisher.counters };
+  release();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.deepEqual(publisher.counters, counted);
+  assert.equal(broker.logs[0]!.length, counted.unknown);
+});
+
+test("flush() ends when the last batch is refused whole, although another partition has no leader", async () => {
+  const broker = new MemoryBroker(2, {
+    ...healthy,
+    batchFate: (_partition, records) => ({
+      kind: "refuse",
+      records: new Set(records.keys()),
+      named: true,
+    }),
+  });
+  broker.lookUpTopic = async () => ({ leaders: [-1, 0] });
+  const topic = { name: "t", leaders: [-1, 0], maxMessageBytes: undefined, retentionMs: undefined };
+  const publisher = await Publisher.open(setupFor(broker, { topic }));
+  // Flows of partition 1 alone.
+  const chunks = Array.from({ length: 20 }, (_, flow) => numberedFrames(flow, 1, 1000));
+  let published = 0;
+  for (const chunk of chunks) {
+    if (partitionOf(chunk) !== 1) continue;
+    published += await publisher.publish(chunk);
+  }
+  assert.ok(published > 0);
+  assert.equal(await publisher.flush(), true);
+  publisher.close();
+  assert.deepEqual(publisher.counters, { acknowledged: 0, failed: published, unknown: 0 });
+});
+
+function partitionOf({ bytes }: FrameChunk): number {
+  return createPartitioner("flow", 2)(bytes, 16, bytes.length, 1, 0);
+}
