@@ -45,6 +45,8 @@ export async function consumeCommand(line: CommandLine, context: CommandContext)
     closed = true;
     stop();
   };
+  // Opening a named pipe waits for its reader.
+  context.signals.onStop(() => process.exit(0));
   const output = await openPcapOutput(every === 0 ? values.write : undefined, onClosed);
   const { consumePackets } = await import("../pipeline/consume-packets.ts");
   const run = consumePackets(
@@ -61,6 +63,7 @@ export async function consumeCommand(line: CommandLine, context: CommandContext)
       linkType: values.linktype,
       headerNow: values["header-now"],
       snapLengthBytes: MAX_FRAME_BYTES,
+      flushTimeoutMs: values["flush-timeout"] * 1000,
       prettyPrint:
         every === 0
           ? undefined

@@ -95,6 +95,8 @@ export function encodeFetch(
     version,
     body: [writer.bytes],
     decode: (reader) => decode(reader, version),
+    // The broker may take maxWaitMs; the rest is for a slow disk.
+    timeoutMs: limits.maxWaitMs + 30_000,
   };
 }
 

@@ -11,6 +11,7 @@ import { ConnectionError } from "./connection-error.ts";
 import { FrameDecoder } from "./frame-decoder.ts";
 import type { FetchedChunk } from "./frame-decoder.ts";
 import { listOffsets } from "./offsets.ts";
+import { Outage } from "./outage.ts";
 import type { Transport } from "./transport.ts";
 
 /** Responses of one broker that may wait to be dealt with while the next is asked for. */
@@ -61,6 +62,7 @@ export class Fetcher {
   #wakers: (() => void)[] = [];
   #refreshing: Promise<void> | undefined;
   readonly #backOff: BackOff;
+  readonly #outage: Outage;
   readonly #atEnd = new Set<number>();
 
   constructor(setup: FetcherSetup) {
@@ -73,6 +75,7 @@ export class Fetcher {
     });
     this.#positions = new Map(setup.start);
     this.#leaders = setup.leaders;
+    this.#outage = new Outage(`read topic "${setup.topic}"`, setup.logger);
     this.#backOff = new BackOff(setup.client.retryBackoffMs, setup.client.retryBackoffMaxMs);
     for (const partition of setup.start.keys()) this.#finishIfAtEnd(partition);
   }
@@ -194,6 +197,7 @@ export class Fetcher {
       } catch (error) {
         if (!(error instanceof ConnectionError) || this.#stopped) throw error;
         this.#setup.logger.debug(`fetching: ${error.message}, trying again`);
+        this.#outage.failed(error.message);
         await this.#refreshLeaders();
         continue;
       }
@@ -205,7 +209,10 @@ export class Fetcher {
       }
       this.#wake();
       if (stale) await this.#refreshLeaders();
-      else this.#backOff.reset();
+      else {
+        this.#backOff.reset();
+        this.#outage.ended();
+      }
     }
   }
 
@@ -246,7 +253,7 @@ export class Fetcher {
         this.#positions.set(partition, next);
         this.#finishIfAtEnd(partition);
       } else if (errorCode === KAFKA_ERROR_CODE.OFFSET_OUT_OF_RANGE) {
-        await this.#resetPosition(partition, offset);
+        stale = (await this.#resetPosition(partition, offset)) || stale;
       } else {
         this.#throwIfFinal(partition, errorCode);
         stale = true;
@@ -267,8 +274,12 @@ export class Fetcher {
     );
   }
 
-  /** What was to be read is deleted already, or is not there (any more). */
-  async #resetPosition(partition: number, offset: bigint): Promise<void> {
+  /**
+   * What was to be read is deleted already, or is not there (any more).
+   *
+   * @returns true when the leader could not say where to go on
+   */
+  async #resetPosition(partition: number, offset: bigint): Promise<boolean> {
     const { transport, topic, options, logger } = this.#setup;
     const request = {
       topic,
@@ -276,10 +287,17 @@ export class Fetcher {
       partitions: [partition],
       readCommitted: options.isolation === "read_committed",
     };
-    const earliest = (await listOffsets(transport, { ...request, at: "begin" })).get(partition)!;
-    const latest = (await listOffsets(transport, { ...request, at: "end" })).get(partition)!;
+    let earliest: bigint;
+    let latest: bigint;
+    try {
+      earliest = (await listOffsets(transport, { ...request, at: "begin" })).get(partition)!;
+      latest = (await listOffsets(transport, { ...request, at: "end" })).get(partition)!;
+    } catch (error) {
+      if (error instanceof ConnectionError) return true;
+      throw error;
+    }
     const next = offset < earliest ? earliest : latest;
-    if (next === offset) return;
+    if (next === offset) return false;
     logger.warn(
       offset < earliest
         ? `Topic "${topic}", partition ${partition}: records ${offset} to ${earliest - 1n} were deleted before they were read; going on at ${next}`
@@ -287,6 +305,7 @@ export class Fetcher {
     );
     this.#positions.set(partition, next);
     this.#finishIfAtEnd(partition);
+    return false;
   }
 
   /** Holds records, or is the first to say that there are none. */

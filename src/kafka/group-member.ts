@@ -16,19 +16,33 @@ import { encodeJoinGroup } from "../kafka-wire/join-group.ts";
 import type { JoinGroupResponse } from "../kafka-wire/join-group.ts";
 import { encodeSyncGroup } from "../kafka-wire/sync-group.ts";
 import type { Logger } from "../logger.ts";
+import { abortable } from "./abortable.ts";
 import { assignPartitions } from "./assignors.ts";
 import { BackOff } from "./back-off.ts";
 import type { BrokerConnection } from "./broker-connection.ts";
-import type { GroupOptions, KafkaClientOptions } from "./client-options.ts";
+import type { GroupOptions } from "./client-options.ts";
 import { ConnectionError } from "./connection-error.ts";
+import { Outage } from "./outage.ts";
+import { persistently } from "./persistently.ts";
+import type { Persistence } from "./persistently.ts";
 import type { Transport } from "./transport.ts";
+
+/** What an operator can do about errors of the coordinator. */
+const ADVICE: Readonly<Record<string, string>> = {
+  INVALID_SESSION_TIMEOUT:
+    "session.timeout.ms must lie between the broker's group.min.session.timeout.ms and group.max.session.timeout.ms",
+  INCONSISTENT_GROUP_PROTOCOL:
+    "its other members know none of this one's partition.assignment.strategy, or it is no group of consumers",
+  INVALID_GROUP_ID: "give it another name (-X group.id=)",
+  GROUP_MAX_SIZE_REACHED: "it has as many members as the broker's group.max.size allows",
+};
 
 /** What a {@link GroupMember} works with. */
 export interface GroupMemberSetup {
   readonly transport: Transport;
   readonly topic: string;
   readonly group: GroupOptions;
-  readonly client: Pick<KafkaClientOptions, "retryBackoffMs" | "retryBackoffMaxMs">;
+  readonly client: Persistence;
   readonly logger: Logger;
 }
 
@@ -62,6 +76,7 @@ export class GroupMember {
   #membership: GroupMembership;
   #coordinatorId = -1;
   #isRevoked = false;
+  #wasMember = false;
   #heartbeats: AbortController | undefined;
   #onRevoked: () => void = () => {};
   readonly #backOff: BackOff;
@@ -82,24 +97,39 @@ export class GroupMember {
    *
    * @param onRevoked called once, when the partitions have to be given up
    * @returns the partitions of the topic that this member reads
-   * @throws AUTHORIZATION_FAILED, BROKER_PROTOCOL; the signal's reason when it is aborted
+   * @throws BROKER_UNREACHABLE when it never was a member and `connectTimeoutMs` is over;
+   *   AUTHORIZATION_FAILED, BROKER_PROTOCOL; the signal's reason when it is aborted
    */
   async join(signal: AbortSignal, onRevoked: () => void): Promise<readonly number[]> {
+    const { group, client, logger } = this.#setup;
     this.#heartbeats?.abort();
+    const deadline = this.#wasMember ? Infinity : performance.now() + client.connectTimeoutMs;
+    const outage = new Outage(`join group "${group.groupId}"`, logger);
     for (;;) {
-      signal.throwIfAborted();
       try {
         const partitions = await abortable(this.#joinAndSync(), signal);
+        this.#wasMember = true;
         this.#isRevoked = false;
         this.#onRevoked = onRevoked;
         this.#backOff.reset();
+        outage.ended();
         this.#heartbeats = new AbortController();
         void this.#keepAlive(this.#heartbeats.signal);
         return partitions;
       } catch (error) {
         if (!(error instanceof MembershipError || error instanceof ConnectionError)) throw error;
-        this.#setup.logger.debug(`group: ${error.message}, joining again`);
+        logger.debug(`group: ${error.message}, joining again`);
         this.#forget(error);
+        if (error instanceof ConnectionError) {
+          outage.failed(error.message);
+          if (performance.now() > deadline) {
+            throw new PcaptsError(
+              "BROKER_UNREACHABLE",
+              `Cannot join group "${group.groupId}": ${error.message}; gave up after ${client.connectTimeoutMs / 1000} s (--connect-timeout)`,
+              { cause: error },
+            );
+          }
+        }
         await sleep(this.#backOff.nextDelayMs(), undefined, { signal });
       }
     }
@@ -135,8 +165,8 @@ export class GroupMember {
       ...group,
       protocols: group.assignors.map((name) => ({ name, metadata })),
     };
-    let { memberId } = this.#membership;
     for (;;) {
+      const { memberId } = this.#membership;
       const joined = await this.#ask(
         (version) => encodeJoinGroup(version, { ...request, memberId }),
         "JoinGroup",
@@ -146,7 +176,8 @@ export class GroupMember {
         this.#check(joined.errorCode);
         return joined;
       }
-      ({ memberId } = joined);
+      // Kept at once: a stop leaves the group under it.
+      this.#membership = { ...this.#membership, memberId: joined.memberId };
     }
   }
 
@@ -205,17 +236,28 @@ export class GroupMember {
    * Offsets that the group has committed.
    *
    * @returns partitions without one are left out
+   * @throws BROKER_UNREACHABLE after `connectTimeoutMs`; the signal's reason when it is aborted
    */
-  async committed(partitions: readonly number[]): Promise<Map<number, bigint>> {
-    const { topic, group } = this.#setup;
+  async committed(
+    partitions: readonly number[],
+    signal: AbortSignal,
+  ): Promise<Map<number, bigint>> {
+    const { topic, group, client } = this.#setup;
     const committed = new Map<number, bigint>();
     if (partitions.length === 0) return committed;
-    const { errorCode, offsets } = await this.#askPatiently(
-      (version) => encodeOffsetFetch(version, group.groupId, topic, partitions),
-      "OffsetFetch",
-      (answer) => answer.errorCode,
+    const offsets = await persistently(
+      `read the offsets of group "${group.groupId}"`,
+      client,
+      signal,
+      async () => {
+        const answer = await this.#ask(
+          (version) => encodeOffsetFetch(version, group.groupId, topic, partitions),
+          "OffsetFetch",
+        );
+        this.#check(answer.errorCode);
+        return answer.offsets;
+      },
     );
-    this.#check(errorCode);
     for (const { partition, offset, errorCode: partitionError } of offsets) {
       this.#check(partitionError);
       if (offset >= 0n) committed.set(partition, offset);
@@ -333,7 +375,11 @@ export class GroupMember {
         `Cannot read topic "${topic}" in group "${group.groupId}": ${name}; the principal lacks Read on the topic`,
       );
     }
-    throw new PcaptsError("BROKER_PROTOCOL", `Cannot use group "${group.groupId}": ${name}`);
+    const advice = ADVICE[name] ?? "";
+    throw new PcaptsError(
+      "BROKER_PROTOCOL",
+      `Cannot use group "${group.groupId}": ${name}${advice === "" ? "" : `; ${advice}`}`,
+    );
   }
 
   #forget(error: unknown): void {
@@ -353,19 +399,4 @@ function isCoordinatorError(errorCode: number): boolean {
     errorCode === KAFKA_ERROR_CODE.COORDINATOR_NOT_AVAILABLE ||
     errorCode === KAFKA_ERROR_CODE.NOT_COORDINATOR
   );
-}
-
-/** Waits no longer once the signal is aborted. */
-async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  promise.catch(() => undefined);
-  let onAbort = (): void => {};
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason as Error);
-    signal.addEventListener("abort", onAbort, { once: true });
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
 }

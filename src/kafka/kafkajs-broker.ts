@@ -7,6 +7,7 @@ import { ByteReader } from "../bytes/byte-reader.ts";
 import { PcaptsError } from "../errors.ts";
 import { API } from "../kafka-wire/api.ts";
 import type { ApiName, EncodedRequest } from "../kafka-wire/api.ts";
+import { kafkaErrorInfo } from "../kafka-wire/error-codes.ts";
 import type { Logger } from "../logger.ts";
 import { encodeRequestHeader, formatAddress } from "./broker-connection.ts";
 import type { BrokerConnection } from "./broker-connection.ts";
@@ -145,14 +146,14 @@ export class KafkajsBroker {
    * Settings of a topic or broker by name.
    *
    * @param type resource type of DescribeConfigs
-   * @returns undefined when the broker answers with an error
+   * @returns the name of the broker's error when it answers with one
    * @throws ConnectionError
    */
   async describe(
     type: number,
     resource: string,
     names: readonly string[],
-  ): Promise<ReadonlyMap<string, string> | undefined> {
+  ): Promise<ReadonlyMap<string, string> | string> {
     const connection = await this.#connection("requests");
     return connection.describe(type, resource, names);
   }
@@ -253,7 +254,7 @@ class KafkajsConnection implements BrokerConnection {
     type: number,
     resource: string,
     names: readonly string[],
-  ): Promise<ReadonlyMap<string, string> | undefined> {
+  ): Promise<ReadonlyMap<string, string> | string> {
     try {
       const { resources } = await this.#broker.describeConfigs({
         resources: [{ type, name: resource, configNames: [...names] }],
@@ -266,7 +267,8 @@ class KafkajsConnection implements BrokerConnection {
       }
       return settings;
     } catch (error) {
-      if (typeof (error as { code?: unknown }).code === "number") return undefined;
+      const { code } = error as { code?: unknown };
+      if (typeof code === "number") return kafkaErrorInfo(code).name;
       throw asConnectionError(this.address, error);
     }
   }

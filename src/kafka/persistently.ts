@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { PcaptsError } from "../errors.ts";
+import { abortable } from "./abortable.ts";
 import { BackOff } from "./back-off.ts";
 import type { KafkaClientOptions } from "./client-options.ts";
 import { ConnectionError } from "./connection-error.ts";
@@ -29,7 +30,7 @@ export async function persistently<T>(
   const deadline = performance.now() + connectTimeoutMs;
   for (;;) {
     try {
-      return await attempt();
+      return await (signal === undefined ? attempt() : abortable(attempt(), signal));
     } catch (error) {
       if (!(error instanceof ConnectionError)) throw error;
       const left = deadline - performance.now();

@@ -98,9 +98,11 @@ export async function prepareTopic(
     signal,
     () => transport.topicSettings(topic, SETTINGS),
   );
-  if (settings === undefined) {
+  if (typeof settings === "string") {
+    const forbidden = settings === "TOPIC_AUTHORIZATION_FAILED";
     logger.warn(
-      `Cannot read the settings of topic "${topic}": the principal lacks DescribeConfigs on it; going on without`,
+      `Cannot read the settings of topic "${topic}": ${settings}` +
+        `${forbidden ? ", the principal lacks DescribeConfigs on it" : ""}; going on without`,
     );
     return { name: topic, leaders, maxMessageBytes: undefined, retentionMs: undefined };
   }

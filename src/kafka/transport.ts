@@ -32,11 +32,11 @@ export interface Transport {
   connectionTo(nodeId: number, purpose: ConnectionPurpose): Promise<BrokerConnection>;
   /** The broker that creates topics, or any one. @throws ConnectionError */
   connectionToController(): Promise<BrokerConnection>;
-  /** Settings of a topic by name; undefined when the broker does not allow to read them. @throws ConnectionError */
+  /** Settings of a topic by name, or the name of the broker's error. @throws ConnectionError */
   topicSettings(
     topic: string,
     names: readonly string[],
-  ): Promise<ReadonlyMap<string, string> | undefined>;
+  ): Promise<ReadonlyMap<string, string> | string>;
   /** The broker's `default.replication.factor`, 1 when it may not be read. @throws ConnectionError */
   defaultReplicationFactor(): Promise<number>;
   /** Closes every connection. */
@@ -232,7 +232,7 @@ class ClusterTransport implements Transport {
   async topicSettings(
     topic: string,
     names: readonly string[],
-  ): Promise<ReadonlyMap<string, string> | undefined> {
+  ): Promise<ReadonlyMap<string, string> | string> {
     return this.#settings(TOPIC_RESOURCE, topic, names);
   }
 
@@ -240,17 +240,18 @@ class ClusterTransport implements Transport {
     const name = "default.replication.factor";
     const { nodeId } = await this.connectionToController();
     const settings = await this.#settings(BROKER_RESOURCE, String(nodeId), [name]);
-    return Number(settings?.get(name) ?? 1);
+    return Number((typeof settings === "string" ? undefined : settings.get(name)) ?? 1);
   }
 
   async #settings(
     type: number,
     resource: string,
     names: readonly string[],
-  ): Promise<ReadonlyMap<string, string> | undefined> {
+  ): Promise<ReadonlyMap<string, string> | string> {
     const { nodeId } = await this.connectionToController();
     const broker = this.#nodes.get(nodeId) ?? this.#seed;
-    return broker?.describe(type, resource, names);
+    if (broker === undefined) throw new ConnectionError("no broker is known");
+    return broker.describe(type, resource, names);
   }
 
   async close(): Promise<void> {

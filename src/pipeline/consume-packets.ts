@@ -14,6 +14,7 @@ import type { GroupOptions, StartPosition } from "../kafka/client-options.ts";
 import type { Logger } from "../logger.ts";
 import { LINKTYPE_ETHERNET } from "../packet/link-types.ts";
 import { FrameOutput } from "./frame-output.ts";
+import { asOutputError } from "./output-error.ts";
 import { formatEndOfPartition } from "./packet-text.ts";
 import type { ConsumeOptions, ConsumeSummary, Run } from "./pipeline-options.ts";
 import { readAsMember } from "./read-as-member.ts";
@@ -237,17 +238,24 @@ class ConsumeRun implements Run<ConsumeSummary> {
     }
   }
 
-  async #readInGroup(transport: Transport, group: GroupOptions, extent: Extent): Promise<void> {
-    const { topic, kafka, start } = this.#options;
+  async #readInGroup(transport: Transport, group: GroupOptions, atStart: Extent): Promise<void> {
+    const { topic, kafka, start, flushTimeoutMs } = this.#options;
     const logger = this.#logger;
+    let extent = atStart;
     await readAsMember({
       member: new GroupMember({ transport, topic, group, client: kafka, logger }),
       group,
       output: this.#output,
       signal: this.#stopping.signal,
       logger,
-      allPartitions: [...extent.leaders.keys()],
+      flushTimeoutMs,
       explicitStart: start.kind === "stored" ? undefined : start.kind,
+      knownPartitions: async (assigned) => {
+        if (assigned.some((partition) => extent.leaders[partition] === undefined)) {
+          extent = await this.#addPartitions(transport, extent);
+        }
+        return [...extent.leaders.keys()];
+      },
       startOf: (partitions, groupIsEmpty) => {
         const explicit = start.kind !== "stored" && groupIsEmpty;
         const position = explicit ? start : { kind: group.withoutOffset };
@@ -255,6 +263,19 @@ class ConsumeRun implements Run<ConsumeSummary> {
       },
       createFetcher: (from) => this.#createFetcher(transport, extent, from),
     });
+  }
+
+  /** Partitions that came during the run were empty when it began: their beginning was their end. */
+  async #addPartitions(transport: Transport, { leaders, begin, end }: Extent): Promise<Extent> {
+    const { kafka, topic } = this.#options;
+    const now = (await findTopic(transport, topic, kafka, this.#stopping.signal)) ?? leaders;
+    const added = [...now.keys()].slice(leaders.length);
+    const first = await this.#listOffsets(transport, now, added, "begin");
+    return {
+      leaders: now,
+      begin: new Map([...begin, ...first]),
+      end: new Map([...end, ...first]),
+    };
   }
 
   #countForeign(partition: number, offset: bigint, reason: string): void {
@@ -270,19 +291,12 @@ class ConsumeRun implements Run<ConsumeSummary> {
     let stored = 0n;
     for (const [partition, offset] of end) stored += offset - (begin.get(partition) ?? offset);
     const { topic } = this.#options;
+    const isAtEnd = this.#options.start.kind !== "begin";
     this.#logger.info(
-      stored > 0n
-        ? `No frame yet; about ${stored} are stored in topic "${topic}", -o begin reads them`
-        : `No frame yet; topic "${topic}" is empty`,
+      stored === 0n
+        ? `No frame yet; topic "${topic}" is empty`
+        : `No frame yet; about ${stored} record(s) are stored in topic "${topic}"` +
+            (isAtEnd ? ", -o begin reads them" : ""),
     );
   }
-}
-
-function asOutputError(error: unknown): unknown {
-  const { code, syscall, message } = error as NodeJS.ErrnoException;
-  if (error instanceof PcaptsError || syscall !== "write") return error;
-  const reason = code === "ENOSPC" ? "no space left on the device" : message;
-  return new PcaptsError("OUTPUT_NOT_WRITABLE", `Cannot write the output: ${reason}`, {
-    cause: error,
-  });
 }

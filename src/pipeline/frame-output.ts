@@ -4,6 +4,7 @@ import type { FetchedChunk } from "../kafka/frame-decoder.ts";
 import type { Logger } from "../logger.ts";
 import { keepLinkType, takeFrames } from "../packet/chunk-stages.ts";
 import { formatLinkType, LINKTYPE_ETHERNET } from "../packet/link-types.ts";
+import type { FrameChunk } from "../packet/frame-chunk.ts";
 import type { ConsumeOptions } from "./pipeline-options.ts";
 import { printConsumed } from "./print-packets.ts";
 
@@ -59,23 +60,38 @@ export class FrameOutput {
    * @throws the stream's error
    */
   async take(fetched: FetchedChunk): Promise<bigint> {
-    const { topic, maxPackets, prettyPrint } = this.#options;
-    const limit = maxPackets > 0 ? maxPackets - this.written : Infinity;
+    const { topic, prettyPrint } = this.#options;
     if (fetched.frameCount === 0) return fetched.nextOffset;
     if (prettyPrint !== undefined) {
-      const chunk = { ...fetched, ...takeFrames(fetched, limit) };
+      const chunk = { ...fetched, ...takeFrames(fetched, this.#left()) };
       printConsumed(prettyPrint, topic, chunk, this.written);
       this.written += chunk.frameCount;
       return offsetBehind(fetched, chunk.frameCount);
     }
     this.begin(fetched.interfaces[fetched.interfaceOf?.[0] ?? 0]!.linkType);
-    const ofType = keepLinkType(fetched, this.#linkType);
-    if (ofType.frameCount < fetched.frameCount) this.#countLeftOut(fetched, ofType.frameCount);
-    const chunk = takeFrames(ofType, limit);
+    const wanted = takeFrames(fetched, this.#framesUpToLimit(fetched));
+    const chunk = keepLinkType(wanted, this.#linkType);
+    if (chunk.frameCount < wanted.frameCount) this.#countLeftOut(wanted, chunk.frameCount);
     if (chunk.frameCount > 0) await this.#writer!.writeChunk(chunk);
     this.written += chunk.frameCount;
-    // With frames left out it is not known which one the limit cut; they come again.
-    return chunk === ofType ? fetched.nextOffset : offsetBehind(fetched, chunk.frameCount);
+    return offsetBehind(fetched, wanted.frameCount);
+  }
+
+  #left(): number {
+    const { maxPackets } = this.#options;
+    return maxPackets > 0 ? maxPackets - this.written : Infinity;
+  }
+
+  /** How many frames of a chunk there are up to the last one that is still wanted. */
+  #framesUpToLimit({ frameCount, interfaces, interfaceOf }: FetchedChunk): number {
+    const left = this.#left();
+    if (left >= frameCount || interfaceOf === undefined) return left;
+    let kept = 0;
+    for (let index = 0; index < frameCount; index++) {
+      if (interfaces[interfaceOf[index]!]!.linkType === this.#linkType) kept++;
+      if (kept === left) return index + 1;
+    }
+    return frameCount;
   }
 
   /** Completes the file: one without frames has a header all the same. */
@@ -85,7 +101,7 @@ export class FrameOutput {
     await this.#writer!.end();
   }
 
-  #countLeftOut({ frameCount, interfaces, interfaceOf }: FetchedChunk, kept: number): void {
+  #countLeftOut({ frameCount, interfaces, interfaceOf }: FrameChunk, kept: number): void {
     this.otherLinkType += frameCount - kept;
     const used = interfaceOf === undefined ? [0] : new Set(interfaceOf.subarray(0, frameCount));
     for (const index of used) {

@@ -56,6 +56,8 @@ export interface ConsumeOptions {
   readonly headerNow: boolean;
   /** Snaplen that the file header states. */
   readonly snapLengthBytes: number;
+  /** How long a group's last commit and farewell may take after `stop()`. */
+  readonly flushTimeoutMs: number;
   /** Replaces the pcap output when given. */
   readonly prettyPrint: PrettyPrint | undefined;
 }

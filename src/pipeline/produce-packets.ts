@@ -12,6 +12,7 @@ import { cutFrames, takeFrames } from "../packet/chunk-stages.ts";
 import { readHeaderWord } from "../packet/frame-chunk.ts";
 import type { FrameChunk } from "../packet/frame-chunk.ts";
 import { DeliveryPrinter, printReceived } from "./print-packets.ts";
+import { asOutputError } from "./output-error.ts";
 import type { ProduceOptions, ProduceSummary, Run } from "./pipeline-options.ts";
 
 /**
@@ -89,7 +90,7 @@ class ProduceRun implements Run<ProduceSummary> {
     try {
       await this.#publishAll(transport);
     } catch (error) {
-      if (!isAbort(error, this.#stopping.signal)) throw asUnreachable(error);
+      if (!isAbort(error, this.#stopping.signal)) throw asUnreachable(asOutputError(error));
     } finally {
       this.#publisher?.close();
       await this.#source.stop();

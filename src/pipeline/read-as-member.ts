@@ -14,10 +14,12 @@ export interface MemberReading {
   readonly output: FrameOutput;
   readonly signal: AbortSignal;
   readonly logger: Logger;
-  /** Every partition of the topic. */
-  readonly allPartitions: readonly number[];
+  /** How long commit and farewell may take after a stop. */
+  readonly flushTimeoutMs: number;
   /** A position was asked for on the command line, by this name: for a group that has none yet. */
   readonly explicitStart: string | undefined;
+  /** Every partition of the topic as it is now; at least those given. */
+  knownPartitions(assigned: readonly number[]): Promise<readonly number[]>;
   /** Where partitions start that the group has no offset for. */
   startOf(
     partitions: readonly number[],
@@ -32,7 +34,8 @@ export interface MemberReading {
  * and the member joins again.
  */
 export async function readAsMember(reading: MemberReading): Promise<void> {
-  const { member, signal, output } = reading;
+  const { member, signal, output, flushTimeoutMs } = reading;
+  const progress = new Progress(reading);
   try {
     for (let joins = 1; ; joins++) {
       let fetcher: Fetcher | undefined;
@@ -44,32 +47,35 @@ export async function readAsMember(reading: MemberReading): Promise<void> {
         };
       });
       const partitions = await member.join(signal, noteRevoked);
-      const start = await findStart(reading, partitions, joins === 1);
+      const start = await findStart(reading, progress, partitions, joins === 1);
       fetcher = reading.createFetcher(start);
       if (member.isRevoked) continue;
-      const ended = await readAssignment(reading, fetcher, start);
+      const isAtEnd = await readAssignment(reading, progress, fetcher);
       if (signal.aborted || output.isFull) return;
-      if (ended && !member.isRevoked) {
+      if (isAtEnd && !member.isRevoked) {
         if (!fetcher.readsForever) return;
         // No partition is ours: another member may leave.
         await Promise.race([revoked, aborted(signal)]);
       }
     }
   } finally {
-    await member.leave();
+    await within(flushTimeoutMs, member.leave());
   }
 }
 
 async function findStart(
   reading: MemberReading,
+  progress: Progress,
   partitions: readonly number[],
   isFirst: boolean,
 ): Promise<Map<number, bigint>> {
-  const { member, group, logger, allPartitions, explicitStart } = reading;
-  const committed = await member.committed(allPartitions);
+  const { member, group, logger, signal, explicitStart } = reading;
+  const committed = await member.committed(await reading.knownPartitions(partitions), signal);
   const start = new Map<number, bigint>();
   for (const partition of partitions) {
-    const offset = committed.get(partition);
+    // Without commits the group's offset says nothing of what this member has written.
+    const own = group.autoCommit ? undefined : progress.positions.get(partition);
+    const offset = own ?? committed.get(partition);
     if (offset !== undefined) start.set(partition, offset);
   }
   if (isFirst && explicitStart !== undefined && committed.size > 0) {
@@ -88,38 +94,104 @@ async function findStart(
 
 /** @returns true when the fetcher came to its end, false when it was stopped */
 async function readAssignment(
-  { member, group, output, signal }: MemberReading,
+  { member, output, signal }: MemberReading,
+  progress: Progress,
   fetcher: Fetcher,
-  start: ReadonlyMap<number, bigint>,
 ): Promise<boolean> {
-  const written = new Map<number, bigint>();
-  let committing: Promise<unknown> = Promise.resolve();
-  const commit = (): void => {
-    if (!group.autoCommit || written.size === 0) return;
-    const offsets = new Map(written);
-    written.clear();
-    committing = committing.then(() => member.commit(offsets));
-  };
-  const timer = setInterval(
-    commit,
-    Math.min(group.autoCommitIntervalMs, LONGEST_COMMIT_INTERVAL_MS),
-  );
   const stop = (): void => fetcher.stop();
   signal.addEventListener("abort", stop, { once: true });
+  progress.begin(stop);
   try {
     for await (const chunk of fetcher.chunks()) {
       if (member.isRevoked || signal.aborted) return false;
-      const next = await output.take(chunk);
-      if (next > (start.get(chunk.partition) ?? -1n)) written.set(chunk.partition, next);
+      progress.written(chunk.partition, await output.take(chunk));
       if (output.isFull) return true;
     }
     return !member.isRevoked && !signal.aborted;
   } finally {
-    clearInterval(timer);
     signal.removeEventListener("abort", stop);
     fetcher.stop();
-    commit();
-    await committing;
+    await progress.end();
+  }
+}
+
+/** What was written of each partition, and what of that is committed. */
+class Progress {
+  /** Offset behind the last frame written, by partition, whoever reads the partition now. */
+  readonly positions = new Map<number, bigint>();
+  readonly #reading: MemberReading;
+  readonly #uncommitted = new Map<number, bigint>();
+  #timer: NodeJS.Timeout | undefined;
+  #committing: Promise<void> = Promise.resolve();
+  #failure: unknown;
+  #stop = (): void => {};
+
+  constructor(reading: MemberReading) {
+    this.#reading = reading;
+  }
+
+  /** A new assignment: offsets that were not committed under the last are not ours any more. */
+  begin(stop: () => void): void {
+    const { group } = this.#reading;
+    this.#stop = stop;
+    this.#uncommitted.clear();
+    if (!group.autoCommit) return;
+    this.#timer = setInterval(
+      () => this.#commit(),
+      Math.min(group.autoCommitIntervalMs, LONGEST_COMMIT_INTERVAL_MS),
+    );
+  }
+
+  written(partition: number, next: bigint): void {
+    this.positions.set(partition, next);
+    if (this.#reading.group.autoCommit) this.#uncommitted.set(partition, next);
+  }
+
+  #commit(): void {
+    if (this.#uncommitted.size === 0) return;
+    this.#committing = this.#committing
+      .then(() => this.#commitNow())
+      .catch((error: unknown) => {
+        this.#failure ??= error;
+        this.#stop();
+      });
+  }
+
+  async #commitNow(): Promise<void> {
+    const offsets = new Map(this.#uncommitted);
+    if (await this.#reading.member.commit(offsets)) {
+      for (const [partition, offset] of offsets) {
+        if (this.#uncommitted.get(partition) === offset) this.#uncommitted.delete(partition);
+      }
+    }
+  }
+
+  /** Commits the rest. @throws what kept an earlier commit from being made for good */
+  async end(): Promise<void> {
+    const { group, signal, logger, flushTimeoutMs } = this.#reading;
+    clearInterval(this.#timer);
+    this.#commit();
+    await (signal.aborted ? within(flushTimeoutMs, this.#committing) : this.#committing);
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#uncommitted.size > 0) {
+      logger.warn(
+        `Group "${group.groupId}": the last offsets of ${this.#uncommitted.size} partition(s) could not be committed; ` +
+          "the frames since the ones before come again",
+      );
+    }
+  }
+}
+
+/** Waits for a promise, but no longer than this. */
+async function within(timeoutMs: number, promise: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, timeoutMs);
+  });
+  try {
+    await Promise.race([promise, timeout]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
