@@ -14,6 +14,7 @@
  *   fetcher: settings.fetcher,
  *   topic: "pcap",
  *   group: undefined,
+ *   flushTimeoutMs: 10_000,
  *   start: { kind: "begin" },
  *   exitAtEnd: true,
  *   maxPackets: 0,

@@ -1,6 +1,30 @@
+import { PcaptsError } from "../errors.ts";
+import { CodecUnavailableError, loadCodec } from "../kafka-wire/compression.ts";
 import type { RecordCodec } from "../kafka-wire/compression.ts";
 import { BATCH_HEADER_BYTES } from "../kafka-wire/record-batch-format.ts";
 import type { RecordBatchWriter } from "../kafka-wire/record-batch-writer.ts";
+import type { PublisherOptions } from "./client-options.ts";
+
+/**
+ * Loads the codec that was asked for.
+ *
+ * @returns undefined for none
+ * @throws USAGE when it cannot be loaded
+ */
+export async function openCodec(options: PublisherOptions): Promise<RecordCodec | undefined> {
+  const { compression, compressionLevel } = options;
+  if (compression === "none") return undefined;
+  try {
+    return await loadCodec(compression, compressionLevel);
+  } catch (error) {
+    if (!(error instanceof CodecUnavailableError)) throw error;
+    throw new PcaptsError(
+      "USAGE",
+      `Cannot publish with compression.codec=${compression}: ${error.message}`,
+      { cause: error },
+    );
+  }
+}
 
 /** Node's thread pool has four threads: one is left for files and names. */
 const MAX_CONCURRENT = 3;

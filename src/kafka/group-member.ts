@@ -8,7 +8,7 @@ import {
   encodeAssignment,
   encodeSubscription,
 } from "../kafka-wire/consumer-protocol.ts";
-import { KAFKA_ERROR_CODE, kafkaErrorInfo } from "../kafka-wire/error-codes.ts";
+import { KAFKA_ERROR_CODE } from "../kafka-wire/error-codes.ts";
 import { encodeFindCoordinator } from "../kafka-wire/find-coordinator.ts";
 import { encodeHeartbeat, encodeLeaveGroup } from "../kafka-wire/heartbeat.ts";
 import type { GroupMembership } from "../kafka-wire/heartbeat.ts";
@@ -25,17 +25,8 @@ import { ConnectionError } from "./connection-error.ts";
 import { Outage } from "./outage.ts";
 import { persistently } from "./persistently.ts";
 import type { Persistence } from "./persistently.ts";
+import { isCoordinatorError, MembershipError, throwGroupError } from "./group-errors.ts";
 import type { Transport } from "./transport.ts";
-
-/** What an operator can do about errors of the coordinator. */
-const ADVICE: Readonly<Record<string, string>> = {
-  INVALID_SESSION_TIMEOUT:
-    "session.timeout.ms must lie between the broker's group.min.session.timeout.ms and group.max.session.timeout.ms",
-  INCONSISTENT_GROUP_PROTOCOL:
-    "its other members know none of this one's partition.assignment.strategy, or it is no group of consumers",
-  INVALID_GROUP_ID: "give it another name (-X group.id=)",
-  GROUP_MAX_SIZE_REACHED: "it has as many members as the broker's group.max.size allows",
-};
 
 /** What a {@link GroupMember} works with. */
 export interface GroupMemberSetup {
@@ -44,16 +35,6 @@ export interface GroupMemberSetup {
   readonly group: GroupOptions;
   readonly client: Persistence;
   readonly logger: Logger;
-}
-
-/** The member has no place in the group's generation any more: join again. */
-class MembershipError extends Error {
-  readonly errorCode: number;
-
-  constructor(errorCode: number) {
-    super(kafkaErrorInfo(errorCode).name);
-    this.errorCode = errorCode;
-  }
 }
 
 /**
@@ -350,36 +331,8 @@ export class GroupMember {
 
   /** @throws MembershipError, ConnectionError (ask again), PcaptsError (final) */
   #check(errorCode: number): void {
-    const { topic, group } = this.#setup;
-    switch (errorCode) {
-      case KAFKA_ERROR_CODE.NONE:
-        return;
-      case KAFKA_ERROR_CODE.REBALANCE_IN_PROGRESS:
-      case KAFKA_ERROR_CODE.ILLEGAL_GENERATION:
-      case KAFKA_ERROR_CODE.UNKNOWN_MEMBER_ID:
-        throw new MembershipError(errorCode);
-      default:
-    }
-    const { name, retriable } = kafkaErrorInfo(errorCode);
     if (isCoordinatorError(errorCode)) this.#coordinatorId = -1;
-    if (retriable) throw new ConnectionError(name);
-    if (errorCode === KAFKA_ERROR_CODE.GROUP_AUTHORIZATION_FAILED) {
-      throw new PcaptsError(
-        "AUTHORIZATION_FAILED",
-        `Cannot use group "${group.groupId}": ${name}; the principal lacks Read on the group`,
-      );
-    }
-    if (errorCode === KAFKA_ERROR_CODE.TOPIC_AUTHORIZATION_FAILED) {
-      throw new PcaptsError(
-        "AUTHORIZATION_FAILED",
-        `Cannot read topic "${topic}" in group "${group.groupId}": ${name}; the principal lacks Read on the topic`,
-      );
-    }
-    const advice = ADVICE[name] ?? "";
-    throw new PcaptsError(
-      "BROKER_PROTOCOL",
-      `Cannot use group "${group.groupId}": ${name}${advice === "" ? "" : `; ${advice}`}`,
-    );
+    throwGroupError(errorCode, this.#setup.group.groupId, this.#setup.topic);
   }
 
   #forget(error: unknown): void {
@@ -391,12 +344,4 @@ export class GroupMember {
       this.#membership = { ...this.#membership, memberId: "" };
     }
   }
-}
-
-function isCoordinatorError(errorCode: number): boolean {
-  return (
-    errorCode === KAFKA_ERROR_CODE.COORDINATOR_LOAD_IN_PROGRESS ||
-    errorCode === KAFKA_ERROR_CODE.COORDINATOR_NOT_AVAILABLE ||
-    errorCode === KAFKA_ERROR_CODE.NOT_COORDINATOR
-  );
 }

@@ -1,9 +1,10 @@
 import { PcaptsError } from "../errors.ts";
 import { encodeProduce } from "../kafka-wire/produce.ts";
 import type { ProducePartitionResponse } from "../kafka-wire/produce.ts";
+import type { Batch } from "./batch.ts";
 import type { BrokerConnection } from "./broker-connection.ts";
 import type { PublisherOptions } from "./client-options.ts";
-import type { Batch, PartitionQueue } from "./partition-queue.ts";
+import type { PartitionQueue } from "./partition-queue.ts";
 
 /** Bytes of batches in one request; more partitions than fit take turns. */
 const REQUEST_BYTES = 4 * 1024 * 1024;

@@ -1,6 +1,8 @@
 import { decompressBatch } from "../kafka-wire/compression.ts";
-import { readRecordBatchHeader, RecordCursor } from "../kafka-wire/record-batch-reader.ts";
-import { NO_PRODUCER_ID, RecordBatchWriter } from "../kafka-wire/record-batch-writer.ts";
+import { NO_PRODUCER_ID } from "../kafka-wire/record-batch-writer.ts";
+import type { RecordBatchWriter } from "../kafka-wire/record-batch-writer.ts";
+import { copyRecords, newBatch } from "./batch.ts";
+import type { Batch, Refusal } from "./batch.ts";
 import type { BatchCompressor, CompressedBatch } from "./batch-compressor.ts";
 import type { BatchMemory } from "./batch-memory.ts";
 
@@ -9,37 +11,6 @@ const MAX_EPOCH = 32_767;
 
 /** Sequence numbers wrap after this one. */
 const MAX_SEQUENCE = 0x7fff_ffff;
-
-/** One record batch on its way. */
-export interface Batch {
-  readonly writer: RecordBatchWriter;
-  /** When its first frame came, on the publisher's monotonic clock. */
-  readonly bornMs: number;
-  /** The whole batch with its identity; undefined until it is first sent. */
-  sealed: Buffer | undefined;
-  /** -1 until it is given one. */
-  baseSequence: number;
-  /** It was sent at least once, so the broker may have it. */
-  wasSent: boolean;
-  /** It came back and is sent again. */
-  isRetry: boolean;
-  /** The broker has it. It keeps its place in flight until all before it are answered. */
-  isAcknowledged: boolean;
-  /** The broker refused it for good; what to do before anything behind it is sent. */
-  refusal: Refusal | undefined;
-  /** Its records are being compressed: it is not sent, and its buffer not given back, until they are. */
-  isCompressing: boolean;
-  /** Its time was up while it was compressed. */
-  isDropped: boolean;
-}
-
-/** Why a broker refused a batch for good. */
-export interface Refusal {
-  /** Records by their place in the batch; undefined when the broker does not name them. */
-  readonly records: ReadonlySet<number> | undefined;
-  /** The broker's words. */
-  readonly reason: string;
-}
 
 /** Under which a partition's broker recognises batches it already has. */
 export interface ProducerIdentity {
@@ -298,14 +269,14 @@ export class PartitionQueue {
     const sealed = this.uncompressed(batch);
     if (records !== undefined) {
       this.#losses.failed(records.size, reason);
-      parts.push(this.#copyRecords(batch, sealed, (index) => !records.has(index)));
+      parts.push(copyRecords(batch, sealed, this.#memory, (index) => !records.has(index)));
     } else if (recordCount === 1) {
       this.#losses.failed(1, reason);
     } else {
       const half = recordCount >>> 1;
       parts.push(
-        this.#copyRecords(batch, sealed, (index) => index < half),
-        this.#copyRecords(batch, sealed, (index) => index >= half),
+        copyRecords(batch, sealed, this.#memory, (index) => index < half),
+        copyRecords(batch, sealed, this.#memory, (index) => index >= half),
       );
     }
     this.#memory.giveBack(buffer);
@@ -316,23 +287,6 @@ export class PartitionQueue {
     this.#waiting.unshift(...kept);
     for (const part of kept) this.#compress(part);
     this.#resequence = true;
-  }
-
-  #copyRecords(batch: Batch, sealed: Buffer, keep: (index: number) => boolean): Batch {
-    const copy = newBatch(this.#memory.lendBeyondLimit(sealed.length), sealed.length, batch.bornMs);
-    const header = readRecordBatchHeader(sealed, 0, sealed.length, false)!;
-    const { recordsStart, recordsEnd, recordCount, baseTimestampMs } = header;
-    const records = new RecordCursor(sealed, recordsStart, recordsEnd, recordCount);
-    for (let index = 0; records.next(); index++) {
-      if (!keep(index)) continue;
-      copy.writer.appendEncoded(
-        sealed,
-        records.bodyStart,
-        records.recordEnd,
-        baseTimestampMs + records.timestampDelta,
-      );
-    }
-    return copy;
   }
 
   /** A batch that was sealed, as it was before it was compressed. */
@@ -391,19 +345,4 @@ export class PartitionQueue {
     }
     return { unsent, unanswered };
   }
-}
-
-function newBatch(buffer: Buffer, limitBytes: number, bornMs: number): Batch {
-  return {
-    writer: new RecordBatchWriter(buffer, limitBytes),
-    bornMs,
-    sealed: undefined,
-    baseSequence: -1,
-    wasSent: false,
-    isRetry: false,
-    isAcknowledged: false,
-    refusal: undefined,
-    isCompressing: false,
-    isDropped: false,
-  };
 }

@@ -1,7 +1,7 @@
 import { PcaptsError } from "../errors.ts";
 import { KAFKA_ERROR_CODE, kafkaErrorInfo } from "../kafka-wire/error-codes.ts";
 import type { ProducePartitionResponse } from "../kafka-wire/produce.ts";
-import type { Refusal } from "./partition-queue.ts";
+import type { Refusal } from "./batch.ts";
 
 /** What a broker's answer means for a batch. */
 export type BatchVerdict =

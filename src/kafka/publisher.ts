@@ -1,28 +1,26 @@
 import { PcaptsError } from "../errors.ts";
-import { CodecUnavailableError, loadCodec } from "../kafka-wire/compression.ts";
 import type { RecordCodec } from "../kafka-wire/compression.ts";
 import type { ProducePartitionResponse } from "../kafka-wire/produce.ts";
 import { NO_PRODUCER_ID } from "../kafka-wire/record-batch-writer.ts";
-import type { Logger } from "../logger.ts";
 import type { FrameChunk } from "../packet/frame-chunk.ts";
 import { BackOff } from "./back-off.ts";
-import { BatchCompressor } from "./batch-compressor.ts";
+import type { Batch } from "./batch.ts";
+import { BatchCompressor, openCodec } from "./batch-compressor.ts";
 import { BatchMemory } from "./batch-memory.ts";
 import { ChangeSignal } from "./change-signal.ts";
-import type { KafkaClientOptions, PublisherOptions } from "./client-options.ts";
-import type { Delivery } from "./delivery.ts";
+import { DeliveryCounts, describeTooLarge } from "./delivery-counts.ts";
+import type { PublisherCounters } from "./delivery-counts.ts";
 import { FrameBatcher } from "./frame-batcher.ts";
-import type { FrameHeaderOptions } from "./frame-headers.ts";
 import { LeaderSender } from "./leader-sender.ts";
 import type { SenderHost } from "./leader-sender.ts";
 import { Outage } from "./outage.ts";
 import { createPartitioner } from "./partitioner.ts";
 import { PartitionQueue } from "./partition-queue.ts";
-import type { Batch, ProducerIdentity } from "./partition-queue.ts";
+import type { ProducerIdentity } from "./partition-queue.ts";
+import type { PublisherSetup } from "./publisher-setup.ts";
 import { judgeAnswer } from "./produce-answer.ts";
 import { requestProducerIdentity } from "./producer-identity.ts";
-import type { PublishableTopic } from "./topic.ts";
-import type { Transport } from "./transport.ts";
+import { SendRetries } from "./send-retries.ts";
 
 /** Smallest useful batch buffer, however many partitions share the memory. */
 const MIN_BATCH_BYTES = 16 * 1024;
@@ -30,70 +28,41 @@ const MIN_BATCH_BYTES = 16 * 1024;
 /** How often batches are looked through for those whose time is up. */
 const EXPIRY_CHECK_MS = 200;
 
-/** What the publisher did with the frames it was given. */
-export interface PublisherCounters {
-  acknowledged: number;
-  failed: number;
-  /** Sent, never answered. */
-  unknown: number;
-}
-
-/** What a {@link Publisher} works with. */
-export interface PublisherSetup {
-  readonly transport: Transport;
-  readonly topic: PublishableTopic;
-  readonly options: PublisherOptions;
-  readonly client: Pick<KafkaClientOptions, "retryBackoffMs" | "retryBackoffMaxMs">;
-  readonly partitioner: "flow" | "random";
-  readonly headers: FrameHeaderOptions;
-  /** Timestamp of a record: its capture time, or the time of publishing. */
-  readonly recordTimestamp: "publish" | "capture";
-  readonly logger: Logger;
-  /** Aborted when the run is to stop: nothing waits for longer than `flushTimeoutMs` from then on. */
-  readonly stopSignal: AbortSignal;
-  readonly flushTimeoutMs: number;
-  readonly onDelivery?: (delivery: Delivery) => void;
-  /** Wall clock in milliseconds, for publish times. */
-  readonly wallClock?: () => number;
-}
-
 /**
  * Writes frames into record batches and sees to it that each batch is in the
  * log once, in order: see `PartitionQueue`. `publish` waits while the memory
  * is full.
  */
 export class Publisher {
-  readonly counters: PublisherCounters = { acknowledged: 0, failed: 0, unknown: 0 };
+  readonly #counts: DeliveryCounts;
   readonly #setup: PublisherSetup;
   readonly #queues: readonly PartitionQueue[];
   readonly #batcher: FrameBatcher;
   readonly #senders = new Map<number, LeaderSender>();
   readonly #wallClock: () => number;
-  readonly #backOff: BackOff;
+  readonly #retries: SendRetries;
   readonly #outage: Outage;
-  readonly #lossReasons = new Set<string>();
   readonly #change = new ChangeSignal();
   readonly #expiryTimer: NodeJS.Timeout;
   #lingerTimer: NodeJS.Timeout | undefined;
-  #retryTimer: NodeJS.Timeout | undefined;
   #stopTimer: NodeJS.Timeout | undefined;
   #deadlineMs = Infinity;
   #flushing = false;
   #isClosed = false;
   #failure: unknown;
   #queuesByLeader = new Map<number, PartitionQueue[]>();
-  /** Queues that wait for the next retry. */
-  readonly #held = new Set<PartitionQueue>();
-  /** The next retry asks who leads. */
-  #isLeaderStale = false;
-  #isRetrying = false;
   #isRenewing = false;
 
   private constructor(setup: PublisherSetup, identity: ProducerIdentity, codec?: RecordCodec) {
     const { options, topic, client, logger, stopSignal } = setup;
     this.#setup = setup;
+    this.#counts = new DeliveryCounts(logger);
     this.#wallClock = setup.wallClock ?? Date.now;
-    this.#backOff = new BackOff(client.retryBackoffMs, client.retryBackoffMaxMs);
+    this.#retries = new SendRetries(new BackOff(client.retryBackoffMs, client.retryBackoffMaxMs), {
+      refreshLeaders: () => this.#refreshLeaders(),
+      failed: (error) => this.#connectionFailed(error, []),
+      resume: () => this.#pumpAll(),
+    });
     this.#outage = new Outage(`write to topic "${topic.name}"`, logger);
     const partitionCount = topic.leaders.length;
     const batchLimitBytes = Math.min(options.batchBytes, topic.maxMessageBytes ?? Infinity);
@@ -116,7 +85,8 @@ export class Publisher {
       ),
       recordTimestamp: setup.recordTimestamp,
       wallClock: this.#wallClock,
-      onTooLarge: (frameBytes, batchBytes) => this.#refuseTooLarge(frameBytes, batchBytes),
+      onTooLarge: (frameBytes, batchBytes) =>
+        this.#lose(1, describeTooLarge(frameBytes, batchBytes, options.maxMessageBytes, topic)),
     });
     this.#useLeaders(topic.leaders);
     this.#expiryTimer = setInterval(() => this.#expire(), EXPIRY_CHECK_MS);
@@ -166,6 +136,11 @@ export class Publisher {
     const codec = await openCodec(options);
     const identity = await requestProducerIdentity(transport, options, logger);
     return new Publisher(setup, identity, codec);
+  }
+
+  /** What became of the frames that were taken; those that are missing are held. */
+  get counters(): Readonly<PublisherCounters> {
+    return this.#counts;
   }
 
   /** True when idempotence is on. */
@@ -222,14 +197,14 @@ export class Publisher {
   /** Gives up what is held: frames that were sent without an answer count as unknown. Safe repeatedly. */
   close(): void {
     if (this.#isClosed) return;
-    this.counters.unknown += this.countHeld().unanswered;
+    this.#counts.unknown += this.countHeld().unanswered;
     this.#isClosed = true;
     this.#failure ??= new Error("the publisher is closed");
     this.#setup.stopSignal.removeEventListener("abort", this.#beginToStop);
     clearInterval(this.#expiryTimer);
     clearTimeout(this.#stopTimer);
     clearTimeout(this.#lingerTimer);
-    clearTimeout(this.#retryTimer);
+    this.#retries.cancel();
     this.#change.notify();
   }
 
@@ -257,7 +232,7 @@ export class Publisher {
     for (const [nodeId, queues] of this.#queuesByLeader) {
       if (nodeId >= 0) this.#sender(nodeId).pump();
       else
-        this.#retryLater(
+        this.#retries.later(
           true,
           queues.filter((queue) => !queue.isEmpty),
         );
@@ -324,7 +299,7 @@ export class Publisher {
         logger.debug(`partition ${queue.partition}: ${verdict.reason}, sending again`);
         this.#outage.failed(verdict.reason);
         queue.returned(batch);
-        this.#retryLater(verdict.staleLeader, [queue]);
+        this.#retries.later(verdict.staleLeader, [queue]);
         break;
       case "final":
         queue.returned(batch);
@@ -336,9 +311,9 @@ export class Publisher {
   #acknowledged(queue: PartitionQueue, batch: Batch, baseOffset: bigint): void {
     const { onDelivery } = this.#setup;
     const { recordCount } = batch.writer;
-    this.#backOff.reset();
+    this.#retries.reset();
     this.#outage.ended();
-    this.counters.acknowledged += recordCount;
+    this.#counts.acknowledged += recordCount;
     const delivery = onDelivery && {
       partition: queue.partition,
       baseOffset,
@@ -357,47 +332,16 @@ export class Publisher {
     }
     this.#setup.logger.debug(`publishing: ${error.message}, trying again`);
     this.#outage.failed(error.message);
-    this.#retryLater(true, queues);
+    this.#retries.later(true, queues);
     this.#change.notify();
   }
 
-  /** Holds the queues back for a pause; then asks who leads, if that may have changed, and sends. */
-  #retryLater(staleLeader: boolean, queues: readonly PartitionQueue[]): void {
-    if (this.#failure !== undefined || (queues.length === 0 && this.#held.size === 0)) return;
-    for (const queue of queues) {
-      queue.isHeldBack = true;
-      this.#held.add(queue);
-    }
-    this.#isLeaderStale ||= staleLeader;
-    if (this.#retryTimer !== undefined || this.#isRetrying) return;
-    this.#retryTimer = setTimeout(() => {
-      this.#retryTimer = undefined;
-      void this.#retry();
-    }, this.#backOff.nextDelayMs());
-  }
-
-  async #retry(): Promise<void> {
-    this.#isRetrying = true;
-    try {
-      if (this.#isLeaderStale) {
-        const found = await this.#setup.transport.lookUpTopic(this.#setup.topic.name);
-        if ("leaders" in found) {
-          this.#useLeaders(found.leaders);
-          this.#isLeaderStale = false;
-        }
-      }
-      this.#isRetrying = false;
-      if (this.#isLeaderStale) {
-        this.#retryLater(true, []);
-        return;
-      }
-      for (const queue of this.#held) queue.isHeldBack = false;
-      this.#held.clear();
-      this.#pumpAll();
-    } catch (error) {
-      this.#isRetrying = false;
-      this.#connectionFailed(error as Error, []);
-    }
+  /** @returns false when the brokers do not know at the moment */
+  async #refreshLeaders(): Promise<boolean> {
+    const found = await this.#setup.transport.lookUpTopic(this.#setup.topic.name);
+    if (!("leaders" in found)) return false;
+    this.#useLeaders(found.leaders);
+    return true;
   }
 
   /** The partition count is fixed when the run starts: new partitions get no frames. */
@@ -437,50 +381,14 @@ export class Publisher {
       const { unsent, unanswered } = queue.expire(bornBefore);
       if (unsent + unanswered === 0) continue;
       const reason = `not acknowledged within message.timeout.ms (${messageTimeoutMs})`;
-      this.#lose(unsent, reason);
-      this.counters.unknown += unanswered;
-      if (unanswered > 0) this.#reportLoss(reason);
+      this.#counts.fail(unsent, reason);
+      this.#counts.giveUp(unanswered, reason);
       this.#change.notify();
     }
   }
 
-  #refuseTooLarge(frameBytes: number, batchBytes: number): void {
-    const { options, topic } = this.#setup;
-    this.#lose(
-      1,
-      batchBytes > options.maxMessageBytes
-        ? `a frame of ${frameBytes} bytes is above this side's message.max.bytes (${options.maxMessageBytes}); -X message.max.bytes= raises it`
-        : `a frame of ${frameBytes} bytes is above the broker's max.message.bytes (${topic.maxMessageBytes}) of topic "${topic.name}"`,
-    );
-  }
-
   #lose(frames: number, reason: string): void {
-    if (frames === 0) return;
-    this.counters.failed += frames;
-    this.#reportLoss(reason);
+    this.#counts.fail(frames, reason);
     this.#change.notify();
-  }
-
-  #reportLoss(reason: string): void {
-    // One line for each kind of loss: numbers in the broker's words differ from frame to frame.
-    const kind = reason.replace(/\d+/g, "");
-    if (this.#lossReasons.has(kind)) return;
-    this.#lossReasons.add(kind);
-    this.#setup.logger.error(`message delivery failed: error=${reason}`);
-  }
-}
-
-async function openCodec(options: PublisherOptions): Promise<RecordCodec | undefined> {
-  const { compression, compressionLevel } = options;
-  if (compression === "none") return undefined;
-  try {
-    return await loadCodec(compression, compressionLevel);
-  } catch (error) {
-    if (!(error instanceof CodecUnavailableError)) throw error;
-    throw new PcaptsError(
-      "USAGE",
-      `Cannot publish with compression.codec=${compression}: ${error.message}`,
-      { cause: error },
-    );
   }
 }

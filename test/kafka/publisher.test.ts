@@ -9,7 +9,7 @@ import { forEachDelivered } from "../../src/kafka/delivery.ts";
 import type { Delivery } from "../../src/kafka/delivery.ts";
 import { createPartitioner } from "../../src/kafka/partitioner.ts";
 import { Publisher } from "../../src/kafka/publisher.ts";
-import type { PublisherSetup } from "../../src/kafka/publisher.ts";
+import type { PublisherSetup } from "../../src/kafka/publisher-setup.ts";
 import { silentLogger } from "../../src/logger.ts";
 import type { FrameChunk } from "../../src/packet/frame-chunk.ts";
 import { MemoryBroker } from "./memory-broker.ts";

@@ -1,0 +1,25 @@
+import type { Logger } from "../logger.ts";
+import type { KafkaClientOptions, PublisherOptions } from "./client-options.ts";
+import type { Delivery } from "./delivery.ts";
+import type { FrameHeaderOptions } from "./frame-headers.ts";
+import type { PublishableTopic } from "./topic.ts";
+import type { Transport } from "./transport.ts";
+
+/** What a `Publisher` works with. */
+export interface PublisherSetup {
+  readonly transport: Transport;
+  readonly topic: PublishableTopic;
+  readonly options: PublisherOptions;
+  readonly client: Pick<KafkaClientOptions, "retryBackoffMs" | "retryBackoffMaxMs">;
+  readonly partitioner: "flow" | "random";
+  readonly headers: FrameHeaderOptions;
+  /** Timestamp of a record: its capture time, or the time of publishing. */
+  readonly recordTimestamp: "publish" | "capture";
+  readonly logger: Logger;
+  /** Aborted when the run is to stop: nothing waits for longer than `flushTimeoutMs` from then on. */
+  readonly stopSignal: AbortSignal;
+  readonly flushTimeoutMs: number;
+  readonly onDelivery?: (delivery: Delivery) => void;
+  /** Wall clock in milliseconds, for publish times. */
+  readonly wallClock?: () => number;
+}
