@@ -139,8 +139,9 @@ export class Publisher {
   }
 
   /** What became of the frames that were taken; those that are missing are held. */
-  get counters(): Readonly<PublisherCounters> {
-    return this.#counts;
+  get counters(): PublisherCounters {
+    const { acknowledged, failed, unknown } = this.#counts;
+    return { acknowledged, failed, unknown };
   }
 
   /** True when idempotence is on. */
