@@ -18,6 +18,8 @@ export interface BrokerConnection {
    * @throws ConnectionError when the connection is lost before the answer
    */
   send<Response>(request: EncodedRequest<Response>): Promise<Response>;
+  /** Nobody reads the bytes of an answer any more: the next ones may be read into them. */
+  giveBack(bytes: Buffer): void;
   /** Gives the connection up: unsent bytes are dropped, waiting requests fail. */
   close(reason: string): void;
 }

@@ -6,6 +6,7 @@ import type { FetchedPartition, FetchPosition, FetchResponse } from "../kafka-wi
 import { readRecordBatchHeader, RecordBatchError } from "../kafka-wire/record-batch-reader.ts";
 import type { Logger } from "../logger.ts";
 import { BackOff } from "./back-off.ts";
+import type { BrokerConnection } from "./broker-connection.ts";
 import type { FetcherOptions, KafkaClientOptions } from "./client-options.ts";
 import { ConnectionError } from "./connection-error.ts";
 import { FrameDecoder } from "./frame-decoder.ts";
@@ -38,6 +39,7 @@ export interface FetcherSetup {
 
 interface Response {
   readonly nodeId: number;
+  readonly connection: BrokerConnection;
   readonly answer: FetchResponse;
   /** Offsets that were asked for. */
   readonly from: ReadonlyMap<number, bigint>;
@@ -105,6 +107,7 @@ export class Fetcher {
         if (nextOffset !== undefined) this.#noteEnd(fetched, from, nextOffset);
         if (this.#stopped) return;
       }
+      response.connection.giveBack(response.answer.bytes);
       this.#waitingOf.set(response.nodeId, this.#waitingOf.get(response.nodeId)! - 1);
       this.#wake();
     }
@@ -191,9 +194,11 @@ export class Fetcher {
       }
       const positions = this.#positionsOf(nodeId, turn);
       if (positions.length === 0) return;
+      let connection: BrokerConnection;
       let answer: FetchResponse;
       try {
-        answer = await this.#fetch(nodeId, positions);
+        connection = await this.#setup.transport.connectionTo(nodeId, "fetch");
+        answer = await this.#fetch(connection, positions);
       } catch (error) {
         if (!(error instanceof ConnectionError) || this.#stopped) throw error;
         this.#setup.logger.debug(`fetching: ${error.message}, trying again`);
@@ -205,7 +210,7 @@ export class Fetcher {
       const stale = await this.#advance(answer, from);
       if (answer.partitions.some((fetched) => this.#isOfInterest(fetched))) {
         this.#waitingOf.set(nodeId, this.#waitingOf.get(nodeId)! + 1);
-        this.#ready.push({ nodeId, answer, from });
+        this.#ready.push({ nodeId, connection, answer, from });
       }
       this.#wake();
       if (stale) await this.#refreshLeaders();
@@ -226,9 +231,11 @@ export class Fetcher {
     return [...positions.slice(first), ...positions.slice(0, first)];
   }
 
-  async #fetch(nodeId: number, positions: readonly FetchPosition[]): Promise<FetchResponse> {
-    const { transport, topic, options } = this.#setup;
-    const connection = await transport.connectionTo(nodeId, "fetch");
+  async #fetch(
+    connection: BrokerConnection,
+    positions: readonly FetchPosition[],
+  ): Promise<FetchResponse> {
+    const { topic, options } = this.#setup;
     return connection.send(
       encodeFetch(connection.versionOf("Fetch"), topic, positions, {
         ...options,

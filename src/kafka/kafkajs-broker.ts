@@ -9,6 +9,7 @@ import { API } from "../kafka-wire/api.ts";
 import type { ApiName, EncodedRequest } from "../kafka-wire/api.ts";
 import { kafkaErrorInfo } from "../kafka-wire/error-codes.ts";
 import type { Logger } from "../logger.ts";
+import { AnswerMemory, createAnswerSocketFactory } from "./answer-reader.ts";
 import { encodeRequestHeader, formatAddress } from "./broker-connection.ts";
 import type { BrokerConnection } from "./broker-connection.ts";
 import type { BrokerAddress, KafkaClientOptions } from "./client-options.ts";
@@ -43,10 +44,11 @@ export class BrokerFactory {
 
   /** @param nodeId -1 for a bootstrap server whose id is not known yet */
   create(address: BrokerAddress, nodeId: number): KafkajsBroker {
-    return new KafkajsBroker(address, nodeId, () => this.#createBroker(address));
+    return new KafkajsBroker(address, nodeId, (purpose) => this.#createBroker(address, purpose));
   }
 
-  #createBroker(address: BrokerAddress): { broker: Broker; requestTimeoutMs: number } {
+  #createBroker(address: BrokerAddress, purpose: ConnectionPurpose): CreatedBroker {
+    const memory = new AnswerMemory();
     const { clientId, connectionSetupTimeoutMs, requestTimeoutMs } = this.#options;
     const connectionPool = new ConnectionPool({
       ...address,
@@ -54,20 +56,36 @@ export class BrokerFactory {
       connectionTimeout: connectionSetupTimeoutMs,
       requestTimeout: requestTimeoutMs,
       enforceRequestTimeout: true,
-      socketFactory: createSocketFactory(),
+      // TLS would need kafkajs's own in any case; `giveBack` then does nothing.
+      socketFactory:
+        purpose === "fetch" ? createAnswerSocketFactory(memory) : createSocketFactory(),
       logger: this.#logger,
       ssl: null,
       sasl: null,
     });
-    for (const { requestQueue } of connectionPool.pool) {
+    for (const connection of connectionPool.pool) {
+      const { requestQueue } = connection;
+      const processData = connection.processData.bind(connection);
+      connection.processData = (data) => {
+        // kafkajs would copy what arrives behind the nothing that the last answer left.
+        if (connection.bytesBuffered === 0) connection.chunks = [];
+        processData(data);
+      };
       // kafkajs arms a timer with a negative delay for each answer, which costs and which Node 24 warns about.
       const schedule = requestQueue.scheduleCheckPendingRequests.bind(requestQueue);
       requestQueue.scheduleCheckPendingRequests = () => {
         if (requestQueue.pending.length > 0) schedule();
       };
     }
-    return { broker: new Broker({ connectionPool, logger: this.#logger }), requestTimeoutMs };
+    const broker = new Broker({ connectionPool, logger: this.#logger });
+    return { broker, memory, requestTimeoutMs };
   }
+}
+
+interface CreatedBroker {
+  readonly broker: Broker;
+  readonly memory: AnswerMemory;
+  readonly requestTimeoutMs: number;
 }
 
 /** One broker, reached through kafkajs: it connects, asks for versions and authenticates. */
@@ -75,7 +93,7 @@ export class KafkajsBroker {
   nodeId: number;
   /** host:port, for messages and to tell brokers apart. */
   readonly address: string;
-  readonly #createBroker: () => { broker: Broker; requestTimeoutMs: number };
+  readonly #createBroker: (purpose: ConnectionPurpose) => CreatedBroker;
   readonly #open = new Map<ConnectionPurpose, KafkajsConnection>();
   readonly #connecting = new Map<ConnectionPurpose, Promise<KafkajsConnection>>();
   readonly #brokers = new Set<Broker>();
@@ -85,7 +103,7 @@ export class KafkajsBroker {
   constructor(
     address: BrokerAddress,
     nodeId: number,
-    createBroker: () => { broker: Broker; requestTimeoutMs: number },
+    createBroker: (purpose: ConnectionPurpose) => CreatedBroker,
   ) {
     this.nodeId = nodeId;
     this.address = formatAddress(address);
@@ -124,14 +142,13 @@ export class KafkajsBroker {
    */
   async #connect(purpose: ConnectionPurpose): Promise<KafkajsConnection> {
     this.#open.get(purpose)?.close("replaced");
-    const { broker, requestTimeoutMs } = this.#createBroker();
+    const created = this.#createBroker(purpose);
+    const { broker } = created;
     this.#brokers.add(broker);
     try {
       await broker.connect();
       if (this.#isClosed) throw new ConnectionError("closed");
-      const opened = new KafkajsConnection(this, broker, requestTimeoutMs, () =>
-        this.#brokers.delete(broker),
-      );
+      const opened = new KafkajsConnection(this, created, () => this.#brokers.delete(broker));
       this.#versions = broker.versions ?? {};
       this.#open.set(purpose, opened);
       return opened;
@@ -170,13 +187,19 @@ class KafkajsConnection implements BrokerConnection {
   readonly #owner: KafkajsBroker;
   readonly #broker: Broker;
   readonly #connection: Connection;
+  readonly #memory: AnswerMemory;
   readonly #requestTimeoutMs: number;
   readonly #onClose: () => void;
 
-  constructor(owner: KafkajsBroker, broker: Broker, requestTimeoutMs: number, onClose: () => void) {
+  constructor(
+    owner: KafkajsBroker,
+    { broker, memory, requestTimeoutMs }: CreatedBroker,
+    onClose: () => void,
+  ) {
     this.#owner = owner;
     this.#broker = broker;
     this.#connection = connectionOf(broker);
+    this.#memory = memory;
     this.#requestTimeoutMs = requestTimeoutMs;
     this.#onClose = onClose;
   }
@@ -240,6 +263,10 @@ class KafkajsConnection implements BrokerConnection {
       throw asConnectionError(this.address, error);
     }
     return request.decode(new ByteReader(payload));
+  }
+
+  giveBack(bytes: Buffer): void {
+    this.#memory.giveBack(bytes);
   }
 
   #write(header: Buffer, body: readonly Buffer[]): void {

@@ -8,6 +8,10 @@ declare module "kafkajs/src/network/connectionPool.js" {
   export interface Connection {
     clientId: string;
     socket: Socket | undefined;
+    /** What arrived and is not a whole answer yet. */
+    chunks: Buffer[];
+    bytesBuffered: number;
+    processData(data: Buffer): void;
     requestQueue: {
       pending: unknown[];
       scheduleCheckPendingRequests: () => void;

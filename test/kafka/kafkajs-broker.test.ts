@@ -103,3 +103,36 @@ test("two callers that need a connection at the same time share one", async (t) 
   assert.equal(one, other);
   assert.equal(connections, 1);
 });
+
+test("an answer to a fetch is read into memory that was given back, and kafkajs does not copy it", async (t) => {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => {
+    sockets.push(socket);
+    socket.on("error", () => {});
+    socket.on("data", (request) => {
+      const isFirst = request.readInt16BE(4) === API_VERSIONS;
+      const body = isFirst ? versionsBody() : Buffer.alloc(200_000, request[11]);
+      socket.write(answer(request, body));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const broker = createBroker((server.address() as AddressInfo).port);
+  t.after(() => broker.close());
+
+  const connection = await broker.connection("fetch");
+  const fetchBytes = (): Promise<Buffer> =>
+    connection.send({ api: "Fetch", version: 11, body: [], decode: ({ bytes }) => bytes });
+  const first = await fetchBytes();
+  const second = await fetchBytes();
+  assert.notEqual(second.buffer, first.buffer);
+  assert.equal(second.length, 200_000);
+  assert.ok(second.equals(Buffer.alloc(200_000, first[0]! + 1)));
+  connection.giveBack(first);
+  const third = await fetchBytes();
+  assert.equal(third.buffer, first.buffer);
+  assert.ok(third.equals(Buffer.alloc(200_000, second[0]! + 1)));
+});

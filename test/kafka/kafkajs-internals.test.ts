@@ -82,6 +82,25 @@ test("a request pushed to the queue is written when the queue says so, and resol
   server.close();
 });
 
+test("a whole answer is handed on as a view when nothing is buffered", async () => {
+  const connection = createPool("127.0.0.1", 1).pool[0]!;
+  const answers: Buffer[] = [];
+  Object.assign(connection.requestQueue, {
+    fulfillRequest: ({ payload }: { payload: Buffer }) => answers.push(payload),
+  });
+  for (const text of ["abc", "def"]) {
+    const answer = Buffer.alloc(11);
+    answer.writeInt32BE(7, 0);
+    answer.write(text, 8);
+    assert.equal(connection.bytesBuffered, 0);
+    connection.chunks = [];
+    connection.processData(answer);
+    assert.equal(answers.at(-1)!.toString(), text);
+    assert.equal(answers.at(-1)!.byteOffset, answer.byteOffset + 8);
+    assert.equal(answers.at(-1)!.buffer, answer.buffer);
+  }
+});
+
 test("a lost connection rejects every request that waits for its answer at once", async () => {
   const accepted: Socket[] = [];
   const server = createServer((socket) => accepted.push(socket));

@@ -218,6 +218,8 @@ class MemoryConnection implements BrokerConnection {
     return answered;
   }
 
+  giveBack(): void {}
+
   close(): void {
     this.#open = false;
   }
