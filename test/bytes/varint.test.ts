@@ -29,12 +29,12 @@ test("writeVarint() writes what BigInt arithmetic gives, and sizeOfVarint() know
   );
 });
 
-test("readVarint() gives back what was written", () => {
+test("readVarint() gives back what was written, whether or not something follows", () => {
   fc.assert(
-    fc.property(values, (value) => {
-      const target = Buffer.alloc(10);
+    fc.property(values, fc.integer({ min: 0, max: 3 }), fc.nat(0xff), (value, more, next) => {
+      const target = Buffer.alloc(13, next);
       const end = writeVarint(target, 0, value);
-      const reader = new ByteReader(target, 0, end);
+      const reader = new ByteReader(target, 0, end + more);
       assert.equal(reader.readVarint(), value);
       assert.equal(reader.offset, end);
     }),
