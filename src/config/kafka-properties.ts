@@ -295,7 +295,7 @@ export const PROPERTY_TABLE = [
     mode: "consumer",
     value: { type: "integer", min: 0, max: 2_147_483_135, unit: "bytes" },
     default: "52428800",
-    help: "most bytes of one answer",
+    help: "most bytes of one answer; 16 MiB at most, for the sake of memory",
   },
   {
     name: "fetch.message.max.bytes",

@@ -18,6 +18,12 @@ import type { Transport } from "./transport.ts";
 /** Responses of one broker that may wait to be dealt with while the next is asked for. */
 const RESPONSES_AHEAD = 1;
 
+/**
+ * Largest answer to ask for, whatever `fetch.max.bytes` says: with one in use,
+ * one waiting and one under way, a broker costs three of them.
+ */
+const LARGEST_ANSWER_BYTES = 16 * 1024 * 1024;
+
 /** What a {@link Fetcher} reads. */
 export interface FetcherSetup {
   readonly transport: Transport;
@@ -239,6 +245,7 @@ export class Fetcher {
     return connection.send(
       encodeFetch(connection.versionOf("Fetch"), topic, positions, {
         ...options,
+        maxBytes: Math.min(options.maxBytes, LARGEST_ANSWER_BYTES),
         readCommitted: options.isolation === "read_committed",
       }),
     );

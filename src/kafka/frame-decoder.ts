@@ -9,13 +9,11 @@ import type { RecordBatchHeader } from "../kafka-wire/record-batch-reader.ts";
 import { CAPTURE_KEY_BYTES, readCaptureKey } from "../packet/capture-time.ts";
 import { FRAME_HEADER_BYTES, MAX_FRAME_BYTES } from "../packet/frame-chunk.ts";
 import type { CaptureInterface, FrameChunk } from "../packet/frame-chunk.ts";
+import { AbortedProducers } from "./aborted-producers.ts";
 import { FrameHeaderDecoder } from "./frame-headers.ts";
 
 /** Interfaces that are told apart; what comes beyond counts by link type alone. */
 const MAX_INTERFACES = 4096;
-
-/** Control record types: the second half of the key. */
-const ABORT_MARKER = 0;
 
 /** Frames of compressed batches are handed over when they come to this: chunks of a few frames cost more than their frames. */
 const CHUNK_BYTES = 512 * 1024;
@@ -376,43 +374,6 @@ function asRecordBatchError(error: unknown): RecordBatchError {
   if (error instanceof RecordBatchError) return error;
   if (!(error instanceof RangeError)) throw error;
   return new RecordBatchError(`a record is damaged: ${error.message}`, { cause: error });
-}
-
-/**
- * Which batches belong to aborted transactions. The broker names the aborted
- * ones that overlap the response; each lasts until its producer's marker.
- */
-class AbortedProducers {
-  readonly #pending: { producerId: bigint; firstOffset: bigint }[];
-  readonly #aborted = new Set<bigint>();
-
-  constructor({ abortedTransactions }: FetchedPartition, readCommitted: boolean) {
-    this.#pending = readCommitted
-      ? abortedTransactions.toSorted((a, b) => (a.firstOffset < b.firstOffset ? -1 : 1))
-      : [];
-  }
-
-  /** True when the batch holds no frames that are to be seen: markers, or aborted records. */
-  skips(bytes: Buffer, header: RecordBatchHeader): boolean {
-    const lastOffset = header.baseOffset + BigInt(header.lastOffsetDelta);
-    while (this.#pending[0] !== undefined && this.#pending[0].firstOffset <= lastOffset) {
-      this.#aborted.add(this.#pending.shift()!.producerId);
-    }
-    if (header.control) {
-      const { recordsStart, recordsEnd, recordCount } = header;
-      const marker = new RecordCursor(bytes, recordsStart, recordsEnd, recordCount);
-      // Control record key: version int16, type int16.
-      if (
-        marker.next() &&
-        marker.keyLength >= 4 &&
-        bytes.readInt16BE(marker.keyStart + 2) === ABORT_MARKER
-      ) {
-        this.#aborted.delete(header.producerId);
-      }
-      return true;
-    }
-    return header.transactional && this.#aborted.has(header.producerId);
-  }
 }
 
 function foreignReason({ keyLength, valueLength }: RecordCursor): string {
