@@ -11,7 +11,7 @@ import type { Transport } from "./transport.ts";
 /**
  * Gets a producer id for an idempotent producer.
  *
- * @returns {@link NO_PRODUCER_ID} where idempotence is off, or was not asked for and is refused,
+ * @returns `NO_PRODUCER_ID` where idempotence is off, or was not asked for and is refused,
  *   which is said at WARN
  * @throws ConnectionError when asking again may help; AUTHORIZATION_FAILED, BROKER_PROTOCOL when
  *   `enable.idempotence` was asked for and is refused
