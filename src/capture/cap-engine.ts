@@ -108,7 +108,12 @@ class CapSource implements FrameSource {
   }
 
   counters(): CaptureCounters {
-    return { received: undefined, droppedByKernel: undefined, droppedByInterface: undefined };
+    return {
+      received: undefined,
+      droppedByKernel: undefined,
+      droppedByInterface: undefined,
+      filtered: 0,
+    };
   }
 
   async stop(): Promise<void> {

@@ -85,7 +85,12 @@ class FileSource implements FrameSource {
   }
 
   counters(): CaptureCounters {
-    return { received: undefined, droppedByKernel: undefined, droppedByInterface: undefined };
+    return {
+      received: undefined,
+      droppedByKernel: undefined,
+      droppedByInterface: undefined,
+      filtered: 0,
+    };
   }
 
   async stop(): Promise<void> {

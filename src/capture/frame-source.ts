@@ -8,6 +8,8 @@ export interface CaptureCounters {
   droppedByKernel: number | undefined;
   /** Frames dropped by the interface or its driver. */
   droppedByInterface: number | undefined;
+  /** Received frames that a filter here left out; what the kernel's filter leaves out it does not count. */
+  filtered: number;
 }
 
 /**

@@ -106,6 +106,7 @@ test(
       received: undefined,
       droppedByKernel: undefined,
       droppedByInterface: undefined,
+      filtered: 0,
     });
   },
 );
