@@ -1,5 +1,15 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { projectRoot } from "../test/brokers.ts";
+
 /** Blocks of docs/benchmarks.md that measuring fills in. */
-export type DocsBlock = "table 1" | "table 2";
+export type DocsBlock = "table 1" | "table 2" | "live";
+
+/** Puts what was measured into docs/benchmarks.md. */
+export function writeDocsBlock(block: DocsBlock, content: string): void {
+  const file = path.join(projectRoot, "docs/benchmarks.md");
+  writeFileSync(file, replaceDocsBlock(readFileSync(file, "utf8"), block, content));
+}
 
 /**
  * Replaces what stands between a block's two marks.
