@@ -15,6 +15,7 @@ import {
 } from "./cap-messages.ts";
 import type { CaptureCounters, FrameSource } from "./frame-source.ts";
 import { interfaceNotFound } from "./interfaces.ts";
+import type { ProcessUser } from "./process-user.ts";
 
 /** How an interface is captured from. */
 export interface CapSourceOptions {
@@ -30,6 +31,8 @@ export interface CapSourceOptions {
   readonly filter: string;
   /** `cap` is always promiscuous: false only gets a WARN line. Default true. */
   readonly promiscuous?: boolean;
+  /** Who the capture process changes to once the interface is open. Default: it stays who it is. */
+  readonly processUser?: ProcessUser | undefined;
 }
 
 /** What this engine cannot do, in one line for whoever gets it without having asked for it. */
@@ -60,7 +63,9 @@ export async function openCapSource(
   }
   const snapLengthBytes = Math.min(options.snapLengthBytes, CAP_SNAP_LENGTH_BYTES);
   const bufferBytes = options.bufferBytes ?? DEFAULT_BUFFER_BYTES;
-  const child = new CaptureProcess({ interfaceName, filter, snapLengthBytes, bufferBytes }, logger);
+  const { processUser: user } = options;
+  const request = { interfaceName, filter, snapLengthBytes, bufferBytes, ...(user && { user }) };
+  const child = new CaptureProcess(request, logger);
 
   const answer = await child.messages.next();
   if (answer === undefined) throw await child.failure(interfaceName);
@@ -187,6 +192,13 @@ function linkTypeOf(capName: string): number {
 function openingError(failure: CapFailure, options: CapSourceOptions): PcaptsError {
   const { reason } = failure;
   if (failure.isEngineMissing) return new PcaptsError("ENGINE_UNAVAILABLE", reason);
+  if (failure.isUserRefused === true) {
+    return new PcaptsError(
+      "PRIVILEGES_NOT_DROPPED",
+      `Cannot change to user "${options.processUser?.name}": ${reason}; ` +
+        "changing needs CAP_SETUID and CAP_SETGID",
+    );
+  }
   const action = `Cannot open interface "${options.interfaceName}"`;
   if (/not permitted|permission|CAP_NET_RAW/i.test(reason)) {
     return new PcaptsError(

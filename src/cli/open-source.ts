@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import type { ProcessUser } from "../capture/process-user.ts";
 import type { FrameSource } from "../capture/frame-source.ts";
 import type { CommandLine } from "../config/option-rules.ts";
 import type { Logger } from "../logger.ts";
@@ -8,10 +9,15 @@ import { MAX_FRAME_BYTES } from "../packet/frame-chunk.ts";
  * Opens what a producer reads: `-r` or `-i`.
  *
  * @param line the command line
+ * @param processUser who a process of the engine's changes to once the interface is open
  * @param logger told what an interface cannot do as asked
  * @throws PcaptsError what keeps the file or the interface from being read
  */
-export async function openSource(line: CommandLine, logger: Logger): Promise<FrameSource> {
+export async function openSource(
+  line: CommandLine,
+  processUser: ProcessUser | undefined,
+  logger: Logger,
+): Promise<FrameSource> {
   const { values, given } = line;
   if (values.read !== undefined) {
     const { openFileSource } = await import("../capture/file-source.ts");
@@ -24,7 +30,7 @@ export async function openSource(line: CommandLine, logger: Logger): Promise<Fra
     import("../capture/interfaces.ts"),
     import("../capture/cap-engine.ts"),
   ]);
-  const { name } = await findInterface(values.interface ?? "");
+  const { name } = await findInterface(values.interface[0] ?? "");
   if (!given.has("engine")) logger.info(CAP_ENGINE_LIMITS);
   if (values["immediate-mode"]) {
     logger.debug("--immediate-mode: engine cap switches it on by itself where libpcap lets it");
@@ -37,6 +43,7 @@ export async function openSource(line: CommandLine, logger: Logger): Promise<Fra
       sensor: values.sensor ?? hostname(),
       filter: "",
       promiscuous: !values["no-promiscuous-mode"],
+      processUser,
     },
     logger,
   );

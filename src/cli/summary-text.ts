@@ -14,8 +14,8 @@ export function formatProduceSummary(summary: ProduceSummary): string {
       : `; the interface dropped ${summary.droppedByInterface} before that`;
   return (
     `received ${formatCount(summary.received)} = ` +
-    `dropped by the kernel ${formatCount(summary.droppedByKernel)} + captured ${captured} + ` +
-    `left in the ring ${formatCount(summary.leftInRing)}; ` +
+    `dropped by the kernel ${formatCount(summary.droppedByKernel)} + ` +
+    `filtered ${summary.filtered} + captured ${captured} + left in the ring ${formatCount(summary.leftInRing)}; ` +
     `captured ${captured} = acknowledged ${acknowledged} + failed ${failed} + ` +
     `unknown ${unknown} + dropped here ${droppedHere} + queued ${queued}${atInterface}`
   );

@@ -11,7 +11,12 @@ import { PcaptsError } from "../../src/errors.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { startPcapts } from "./pcapts-process.ts";
 
-const silent: CommandLogger = { ...silentLogger, answer: () => {}, limitDebug: () => {} };
+const silent: CommandLogger = {
+  ...silentLogger,
+  answer: () => {},
+  report: () => {},
+  limitDebug: () => {},
+};
 
 async function resolve(
   argv: readonly string[],

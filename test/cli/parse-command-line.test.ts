@@ -24,8 +24,13 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
   ["-p -i eth0 --linktype 12", /--linktype of a producer is not there yet/],
   ["-p -i eth0 --topspeed", /--topspeed goes with -r, --read FILE/],
   ["-p -i eth0 --capture-self", /--capture-self is not there yet/],
-  ["-p -i eth0 -Z nobody", /-Z, --relinquish-privileges is not there yet/],
-  ["-p -i eth0 --time-stamp-precision nano", /--time-stamp-precision is not there yet/],
+  ["-p -i eth0 --time-stamp-precision nano", /--time-stamp-precision "nano" is not there yet/],
+  ["-p -i eth0 -a files:3", /-a, --autostop expects .* not "files:3"; a producer writes no files/],
+  ["-p -i eth0 -a 5", /-a, --autostop expects duration:SECONDS, filesize:KB .*, not "5"/],
+  ["-p -i eth0 -a duration:0", /-a, --autostop expects .* a number above 0, not "duration:0"/],
+  ["-p -i eth0 -a packets:1.5", /-a, --autostop expects .*, not "packets:1.5"/],
+  ["-p -i eth0 --stats-interval often", /--stats-interval expects a number of seconds/],
+  ["-c -y ETHERNET2", /-y, --linktype expects a link type as -L lists it, .*, not "ETHERNET2"/],
   ["-p -i eth0 -f tcp", /-f, --filter is not there yet/],
   ["-p -i eth0 -f tcp port 80", /The filter is given twice/],
   ["-p -r x --multiplier 2", /--multiplier is not there yet/],
@@ -65,7 +70,8 @@ test("parseCommandLine() gives every flag its default", () => {
   assert.equal(values["snaplen"], 262_144);
   assert.equal(values["write"], "-");
   assert.equal(values["file-type"], "pcap");
-  assert.equal(values["interface"], undefined);
+  assert.deepEqual(values["interface"], []);
+  assert.equal(values["stats-interval"], 0);
   assert.deepEqual(values["kafka-property"], []);
 });
 
@@ -81,7 +87,7 @@ test("parseCommandLine() hands values on as they were written, whatever they loo
     "-t",
     "1.50",
   ]);
-  assert.equal(values["interface"], "007");
+  assert.deepEqual(values["interface"], ["007"]);
   assert.equal(values["sensor"], "'a.b'");
   assert.deepEqual(values["kafka-property"], ['client.id="x=y"', "linger.ms=1e3"]);
   assert.equal(values["kafka-topic"], "1.50");
@@ -114,6 +120,25 @@ test("parseCommandLine() takes the names of levels in any case, and Python's too
   ]) {
     assert.equal(parseCommandLine(["-c", "-ll", text ?? ""]).values["log-level"], level);
   }
+});
+
+test("parseCommandLine() takes link types by name and by number", () => {
+  for (const [text, linkType] of [
+    ["EN10MB", 1],
+    ["dlt_linux_sll2", 276],
+    ["101", 101],
+  ] as const) {
+    assert.equal(parseCommandLine(["-c", "-y", text]).values.linktype, linkType);
+  }
+});
+
+test("parseCommandLine() takes several values of a flag from one variable, where it may be repeated", () => {
+  const { values } = parseCommandLine(words("-c"), {
+    PCAPTS_INTERFACE: " eth0  eth1 ",
+    PCAPTS_AUTOSTOP: "duration:5 packets:3",
+  });
+  assert.deepEqual(values.autostop, ["duration:5", "packets:3"]);
+  assert.deepEqual(values.interface, ["eth0", "eth1"]);
 });
 
 test("parseCommandLine() accepts the flags of the other mode", () => {

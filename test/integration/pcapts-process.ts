@@ -147,6 +147,7 @@ export async function consume(
 export interface Ledger {
   readonly received: string;
   readonly droppedByKernel: string;
+  readonly filtered: number;
   readonly leftInRing: string;
   readonly captured: number;
   readonly acknowledged: number;
@@ -157,13 +158,22 @@ export interface Ledger {
 }
 
 const LEDGER =
-  /received (\w+) = dropped by the kernel (\w+) \+ captured (\d+) \+ left in the ring (\w+); captured (\d+) = acknowledged (\d+) \+ failed (\d+) \+ unknown (\d+) \+ dropped here (\d+) \+ queued (\d+)/g;
+  /received (\w+) = dropped by the kernel (\w+) \+ filtered (\d+) \+ captured (\d+) \+ left in the ring (\w+); captured (\d+) = acknowledged (\d+) \+ failed (\d+) \+ unknown (\d+) \+ dropped here (\d+) \+ queued (\d+)/g;
 
 /** The last summary line of a producer; fails unless there is one and it adds up. */
 export function readLedger(stderr: string): Ledger {
   const last = [...stderr.matchAll(LEDGER)].at(-1);
   assert.ok(last !== undefined, `no summary in:\n${stderr}`);
-  const [, received = "", droppedByKernel = "", captured, leftInRing = "", again, ...parts] = last;
+  const [
+    ,
+    received = "",
+    droppedByKernel = "",
+    filtered,
+    captured,
+    leftInRing = "",
+    again,
+    ...parts
+  ] = last;
   assert.equal(captured, again, "captured is the same number on both sides");
   const [acknowledged = 0, failed = 0, unknown = 0, droppedHere = 0, queued = 0] =
     parts.map(Number);
@@ -175,13 +185,14 @@ export function readLedger(stderr: string): Ledger {
   if (![received, droppedByKernel, leftInRing].includes("unknown")) {
     assert.equal(
       Number(received),
-      Number(droppedByKernel) + Number(captured) + Number(leftInRing),
+      Number(droppedByKernel) + Number(filtered) + Number(captured) + Number(leftInRing),
       "what was received is the sum of where it went",
     );
   }
   return {
     received,
     droppedByKernel,
+    filtered: Number(filtered),
     leftInRing,
     captured: Number(captured),
     acknowledged,
