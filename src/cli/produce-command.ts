@@ -45,6 +45,7 @@ export async function produceCommand(line: CommandLine, context: CommandContext)
       recordTimestamp: values["record-timestamp"],
       maxPackets: values["max-packets"],
       limits: parseAutostop(values.autostop),
+      captureSelf: values["capture-self"],
       snapLengthBytes: given.has("snaplen") ? snapLengthOf(values.snaplen) : undefined,
       flushTimeoutMs: values["flush-timeout"] * 1000,
       prettyPrint:

@@ -457,8 +457,7 @@ export const OPTION_TABLE = [
     long: "capture-self",
     mode: "producer",
     value: { type: "switch" },
-    help: "keep this process's own traffic to the brokers",
-    comesLater: "nothing leaves that traffic out so far; capture on another interface than Kafka's",
+    help: "keep this host's own traffic to the brokers, which is left out of a capture otherwise",
   },
   {
     long: "multiplier",

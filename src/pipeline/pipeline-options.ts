@@ -41,6 +41,8 @@ export interface ProduceOptions {
   readonly maxPackets: number;
   /** What else ends the run in order, as the end of a file does. Default none. */
   readonly limits?: CaptureLimits;
+  /** Keep this host's own traffic to Kafka in what an interface gives. Default: it is left out. */
+  readonly captureSelf?: boolean;
   /** Cut frames of a file to this many bytes; undefined leaves them whole. */
   readonly snapLengthBytes: number | undefined;
   /** How long to wait for acknowledgements after `stop()`. */

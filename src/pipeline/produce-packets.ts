@@ -1,4 +1,5 @@
 import type { FrameSource } from "../capture/frame-source.ts";
+import type { LiveSource } from "../capture/live-source.ts";
 import { PcaptsError } from "../errors.ts";
 import { Publisher } from "../kafka/publisher.ts";
 import type { Delivery } from "../kafka/delivery.ts";
@@ -12,6 +13,7 @@ import { cutFrames } from "../packet/chunk-stages.ts";
 import { readHeaderWord } from "../packet/frame-chunk.ts";
 import type { FrameChunk } from "../packet/frame-chunk.ts";
 import { CaptureLimit } from "./capture-limit.ts";
+import { OwnTraffic } from "./own-traffic.ts";
 import { DeliveryPrinter, printReceived } from "./print-packets.ts";
 import { asOutputError } from "./output-error.ts";
 import type { ProduceOptions, ProduceSummary, Run } from "./pipeline-options.ts";
@@ -45,6 +47,7 @@ class ProduceRun implements Run<ProduceSummary> {
   readonly #logger: Logger;
   readonly #stopping = new AbortController();
   #publisher: Publisher | undefined;
+  #ownTraffic: OwnTraffic | undefined;
   #publishFailure: unknown;
   #captured = 0;
   #droppedHere = 0;
@@ -60,6 +63,7 @@ class ProduceRun implements Run<ProduceSummary> {
     if (this.#stopping.signal.aborted) return;
     this.#logger.info("Clean shutdown process started");
     this.#stopping.abort();
+    this.#ownTraffic?.close();
     void this.#source.stop();
   }
 
@@ -97,6 +101,7 @@ class ProduceRun implements Run<ProduceSummary> {
     } catch (error) {
       if (!isAbort(error, this.#stopping.signal)) throw asUnreachable(asOutputError(error));
     } finally {
+      this.#ownTraffic?.close();
       this.#publisher?.close();
       await this.#source.stop();
       await transport.close();
@@ -122,6 +127,10 @@ class ProduceRun implements Run<ProduceSummary> {
     );
     const publisher = await this.#openPublisher(transport, target);
     this.#publisher = publisher;
+    if (canExclude(this.#source) && this.#options.captureSelf !== true) {
+      this.#ownTraffic = new OwnTraffic(this.#source, transport, this.#logger);
+      await this.#ownTraffic.start();
+    }
     this.#logger.info("Starting packet capture");
     let sourceFailure: unknown;
     try {
@@ -240,6 +249,10 @@ class ProduceRun implements Run<ProduceSummary> {
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 const NO_COUNTERS = { acknowledged: 0, failed: 0, unknown: 0 };
+
+function canExclude(source: FrameSource): source is LiveSource {
+  return source.kind === "live" && "exclude" in source;
+}
 
 function isAbort(error: unknown, signal: AbortSignal): boolean {
   return signal.aborted && error instanceof Error && error.name === "AbortError";

@@ -23,7 +23,6 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
   ["-p -i eth0 --engine libpcap", /--engine "libpcap" is not there yet/],
   ["-p -i eth0 --linktype 12", /--linktype of a producer is not there yet/],
   ["-p -i eth0 --topspeed", /--topspeed goes with -r, --read FILE/],
-  ["-p -i eth0 --capture-self", /--capture-self is not there yet/],
   ["-p -i eth0 --time-stamp-precision nano", /--time-stamp-precision "nano" is not there yet/],
   ["-p -i eth0 -a files:3", /-a, --autostop expects .* not "files:3"; a producer writes no files/],
   ["-p -i eth0 -a 5", /-a, --autostop expects duration:SECONDS, filesize:KB .*, not "5"/],
