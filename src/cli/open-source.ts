@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import type { ProcessUser } from "../capture/process-user.ts";
+import type { CaptureEngine } from "../capture/live-source.ts";
 import type { FrameSource } from "../capture/frame-source.ts";
 import type { CommandLine } from "../config/option-rules.ts";
 import type { Logger } from "../logger.ts";
@@ -26,16 +27,12 @@ export async function openSource(
       sensor: values.sensor ?? hostname(),
     });
   }
-  const [{ findInterface }, { CAP_ENGINE_LIMITS, openCapSource }] = await Promise.all([
+  const [{ findInterface }, { openLiveSource }] = await Promise.all([
     import("../capture/interfaces.ts"),
-    import("../capture/cap-engine.ts"),
+    import("../capture/open-live-source.ts"),
   ]);
   const { name } = await findInterface(values.interface[0] ?? "");
-  if (!given.has("engine")) logger.info(CAP_ENGINE_LIMITS);
-  if (values["immediate-mode"]) {
-    logger.debug("--immediate-mode: engine cap switches it on by itself where libpcap lets it");
-  }
-  return openCapSource(
+  const source = await openLiveSource(
     {
       interfaceName: name,
       snapLengthBytes: snapLengthOf(values.snaplen),
@@ -43,10 +40,17 @@ export async function openSource(
       sensor: values.sensor ?? hostname(),
       filter: "",
       promiscuous: !values["no-promiscuous-mode"],
+      immediate: values["immediate-mode"],
+      nanosecond: false,
+      linkType: undefined,
+      timeStampType: undefined,
       processUser,
     },
+    given.has("engine") ? (values.engine as CaptureEngine) : undefined,
     logger,
   );
+  logger.info(`Interface "${name}" is open, engine ${source.description}`);
+  return source;
 }
 
 /**
