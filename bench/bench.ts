@@ -16,10 +16,11 @@ import { type Machine, describeMachine, fileSystemOf } from "./machine.ts";
 import { cpuSecondsOf, measure } from "./measure.ts";
 import { BENCH_USAGE, type BenchOptions, parseBenchOptions } from "./options.ts";
 import { faultOfOutput } from "./output-check.ts";
+import { compilePeers } from "./peers.ts";
 import {
+  C_PEERS,
   type Program,
   choosePrograms,
-  compilePeers,
   libraryVersions,
   ownPublisher,
 } from "./programs.ts";
@@ -71,7 +72,7 @@ if (options.help) {
 
 async function measureAll(wanted: BenchOptions): Promise<Report> {
   const machine = describeMachine();
-  compilePeers();
+  compilePeers(C_PEERS);
   const { programs, absent } = choosePrograms(wanted);
   const scratch = fs.mkdtempSync(path.join(tmpdir(), "pcapts-bench-"));
   let outputFolder = scratch;

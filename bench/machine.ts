@@ -1,6 +1,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { cpus, loadavg, release, totalmem } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import { projectRoot } from "../test/brokers.ts";
 
 /** What was measured, where and when. */
@@ -57,4 +58,25 @@ function commit(): string {
     encoding: "utf8",
   });
   return run.status === 0 ? run.stdout.trim() : "unknown";
+}
+
+/**
+ * Part of all processors that was busy over some time, 0 to 1.
+ * @param windowMs how long to look
+ */
+export async function busyShare(windowMs: number): Promise<number> {
+  const before = processorTicks();
+  await sleep(windowMs);
+  const after = processorTicks();
+  return 1 - (after.idle - before.idle) / (after.all - before.all);
+}
+
+/** proc(5), stat: user, nice, system, idle, iowait, irq, softirq, steal; the guests' are in user. */
+function processorTicks(): { idle: number; all: number } {
+  const line = readFileSync("/proc/stat", "latin1").split("\n", 1)[0] ?? "";
+  const ticks = line.split(/\s+/).slice(1, 9).map(Number);
+  return {
+    idle: (ticks[3] ?? 0) + (ticks[4] ?? 0),
+    all: ticks.reduce((sum, some) => sum + some, 0),
+  };
 }

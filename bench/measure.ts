@@ -25,6 +25,8 @@ export interface Measuring {
   /** Where the cost is passed through. */
   readonly resultFile: string;
   readonly limitSeconds: number;
+  /** Over this process's environment. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** A program while it runs. */
@@ -46,10 +48,11 @@ export function measure(measuring: Measuring): Promise<Cost> {
 
 /** Starts a program that runs until it is interrupted, or ends. */
 export function startMeasuring(measuring: Measuring): Measured {
-  const { command, output, resultFile, limitSeconds } = measuring;
+  const { command, output, resultFile, limitSeconds, environment } = measuring;
   const watcher = [path.join(projectRoot, "bench/peers/measure.py"), String(limitSeconds)];
   const child = spawn(pythonExecutable, [...watcher, resultFile, output, ...command], {
     stdio: ["ignore", "ignore", "pipe"],
+    env: { ...process.env, ...environment },
   });
   running.add(child);
   let said = "";

@@ -6,11 +6,12 @@
 One produce() and one poll(0) a frame, key of eight bytes, as Pycapa does it. Unlike Pycapa, a full
 queue is waited for. Settings beyond librdkafka's defaults: acks and idempotence, as pcapts has them.
 
-An interface is captured from until SIGINT, as Pycapa does it: promiscuous, one next() of pcapy a frame, which
-returns after half a second without one; but with a ring of 64 MiB. At the end libpcap's counts go to
-standard error.
+An interface is captured from until SIGINT, as Pycapa does it: promiscuous, one next() of pcapy a frame, blocks
+of frames half a second late at most; but with a ring of 64 MiB, and where there is no frame this waits
+here and not in next(), which does not return for a signal. At the end libpcap's counts go to standard error.
 """
 
+import select
 import signal
 import struct
 import sys
@@ -43,12 +44,16 @@ def live_frames(interface):
     capture.set_timeout(500)
     capture.set_buffer_size(64 << 20)
     capture.activate()
+    capture.setnonblock(True)
+    descriptor = capture.getfd()
     print("capturing", file=sys.stderr, flush=True)
     while not stopping:
         header, frame = capture.next()
-        if header is not None:
-            seconds, micros = header.getts()
-            yield seconds * 1_000_000 + micros, frame
+        if header is None:
+            select.select([descriptor], [], [], 0.5)
+            continue
+        seconds, micros = header.getts()
+        yield seconds * 1_000_000 + micros, frame
     received, dropped, at_interface = capture.stats()
     print(
         f"received {received}, dropped by the kernel {dropped}, dropped by the interface {at_interface}",

@@ -103,11 +103,11 @@ class NetworkNamespace {
       detached: true,
     });
     const ready = await Promise.race([
-      once(holder.stdout!, "data").then(() => true),
+      once(holder.stdout, "data").then(() => true),
       once(holder, "exit").then(() => false),
     ]);
     if (!ready) throw new Error("Cannot make a network namespace (setpriv, unshare --net)");
-    holder.stdout!.destroy();
+    holder.stdout.destroy();
     holder.unref();
     return new NetworkNamespace(holder);
   }
