@@ -35,7 +35,7 @@ const MAX_RING_BYTES = 0x7fff_ffff;
  * @param logger told what libpcap could not do as asked
  * @param addon for tests
  * @throws PcaptsError INTERFACE_NOT_FOUND, INTERFACE_PERMISSION, FILTER_INVALID, CAPTURE_FAILED,
- *   ENGINE_UNAVAILABLE
+ *   ENGINE_UNAVAILABLE, and USAGE for a link or time stamp type that the interface has not
  */
 export async function openLibpcapSource(
   options: LiveSourceOptions,
@@ -237,7 +237,7 @@ function explain(
       .map(({ value }) => formatLinkType(linkTypeOfDlt(value)));
     addon.stop(session);
     return new PcaptsError(
-      "CAPTURE_FAILED",
+      "USAGE",
       `${action} with link type "${formatLinkType(linkType)}": ${reason}; it has ${offered.join(", ")} ` +
         `(pcapts -L -i ${interfaceName} lists them)`,
       { cause },
@@ -247,7 +247,7 @@ function explain(
     const offered = addon.timeStampTypes(interfaceName).map(({ name }) => name);
     const list = offered.length === 0 ? "none to choose from" : offered.join(", ");
     return new PcaptsError(
-      "CAPTURE_FAILED",
+      "USAGE",
       `${action} with time stamp type "${timeStampType}": ${reason}; it has ${list} ` +
         `(pcapts -J -i ${interfaceName} lists them)`,
       { cause },

@@ -46,8 +46,6 @@ export function parseCommandLine(
   const given = new Set([...onLine, ...environment.flags]);
   for (const row of ROWS) {
     if (row.comesLater === undefined || !given.has(row.long)) continue;
-    // Given both as a flag and as words, the filter is wrong in a way of its own.
-    if (row.long === "filter" && words.length > 0) continue;
     const subject = environment.flags.has(row.long) ? variableOfFlag(row.long) : formatFlag(row);
     throw new PcaptsError("USAGE", `${subject} is not there yet: ${row.comesLater}`);
   }

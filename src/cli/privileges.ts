@@ -25,9 +25,10 @@ export function findUser(wanted: string, localUsers = LOCAL_USERS): ProcessUser 
 
 /** Lines as in passwd(5); a name goes before a number. */
 function selectUser(lines: string, wanted: string): ProcessUser | undefined {
-  const users = lines.split("\n").map((line) => {
-    const [name = "", , uid, gid] = line.split(":");
-    return { name, uid: Number(uid), gid: Number(gid) };
+  const users = lines.split("\n").flatMap((line): ProcessUser[] => {
+    const [name = "", , uid = "", gid = ""] = line.split(":");
+    if (!/^\d+$/.test(uid) || !/^\d+$/.test(gid)) return [];
+    return [{ name, uid: Number(uid), gid: Number(gid) }];
   });
   return (
     users.find(({ name }) => name === wanted) ?? users.find(({ uid }) => String(uid) === wanted)

@@ -1,5 +1,6 @@
 import { parseAutostop } from "../config/autostop.ts";
 import type { CommandLine } from "../config/option-rules.ts";
+import type { LiveSource } from "../capture/live-source.ts";
 import type { ProcessUser } from "../capture/process-user.ts";
 import type { Logger } from "../logger.ts";
 import type { ProduceSummary } from "../pipeline/pipeline-options.ts";
@@ -7,8 +8,8 @@ import type { CommandContext } from "./command-context.ts";
 import { readKafkaSettings } from "./command-settings.ts";
 import { openSource, snapLengthOf } from "./open-source.ts";
 import { dropPrivileges, findUser } from "./privileges.ts";
-import { runToEnd } from "./run-to-end.ts";
-import { formatProduceSummary } from "./summary-text.ts";
+import { listFields, type PartReport, runToEnd } from "./run-to-end.ts";
+import { formatInterfaceCounters, formatProduceSummary } from "./summary-text.ts";
 import { createTextPrinter } from "./text-output.ts";
 
 /**
@@ -26,7 +27,7 @@ export async function produceCommand(line: CommandLine, context: CommandContext)
   const user = readUser(values["relinquish-privileges"]);
   // Opening may wait for a pipe's first bytes; nothing is lost by leaving then.
   signals.onStop(() => process.exit(0));
-  const source = await openSource(line, user, logger);
+  const { source, interfaces } = await openSource(line, user, logger);
   // Before the change of user, who may not be let into the directory of an installation of root's.
   const { producePackets } = await import("../pipeline/produce-packets.ts");
   if (user !== undefined) dropPrivileges(user, logger);
@@ -64,11 +65,20 @@ export async function produceCommand(line: CommandLine, context: CommandContext)
     run,
     {
       format: formatProduceSummary,
+      listParts: () => (interfaces.length < 2 ? [] : interfaces.map(reportInterface)),
       intervalMs: values["stats-interval"] * 1000,
       judge: (summary) => judgeLedger(summary, logger),
     },
     context,
   );
+}
+
+function reportInterface(source: LiveSource): PartReport {
+  const counters = source.counters();
+  return {
+    message: formatInterfaceCounters(source.name, counters),
+    fields: { interface: source.name, ...listFields(counters) },
+  };
 }
 
 /** Undefined where it is not asked for: an unknown user is refused before anything is opened. */

@@ -21,15 +21,16 @@ const BYTES_OF_KB = 1000;
  * Reads the conditions of `-a, --autostop`.
  *
  * @param texts the values in the order given; of a word given twice the last counts
+ * @param subject what they were written for, as messages name it
  * @throws PcaptsError USAGE
  * @example
  * parseAutostop(["duration:1.5", "packets:10"]); // { durationMs: 1500, packets: 10 }
  */
-export function parseAutostop(texts: readonly string[]): Autostop {
-  return Object.assign({}, ...texts.map(parseCondition)) as Autostop;
+export function parseAutostop(texts: readonly string[], subject = "-a, --autostop"): Autostop {
+  return Object.assign({}, ...texts.map((text) => parseCondition(text, subject))) as Autostop;
 }
 
-function parseCondition(text: string): Autostop {
+function parseCondition(text: string, subject: string): Autostop {
   const [, word = "", value = ""] = /^([a-z]+):(.*)$/.exec(text) ?? [];
   const number = Number(value);
   const isNumber = (word === "duration" ? DECIMAL : WHOLE).test(value);
@@ -39,5 +40,5 @@ function parseCondition(text: string): Autostop {
     if (word === "packets") return { packets: number };
   }
   const advice = word === "files" ? "; a producer writes no files" : "";
-  throw new PcaptsError("USAGE", `-a, --autostop expects ${EXPECTED}, not "${text}"${advice}`);
+  throw new PcaptsError("USAGE", `${subject} expects ${EXPECTED}, not "${text}"${advice}`);
 }

@@ -30,13 +30,15 @@ const OPTION_RULES: readonly OptionRule[] = [
   {
     // Both would be a filter, and one of them would be lost without a word.
     broken: ({ given, words }) => given.has("filter") && words.length > 0,
-    message: "The filter is given twice: with -f, --filter and as words after the flags",
+    message:
+      "The filter is given twice, with -f, --filter and as words after the flags: " +
+      "quote the whole expression behind -f, or leave -f out",
   },
   {
     // Taken for nothing it would let through what was to be left out.
-    broken: (line) => filterOf(line) !== undefined,
+    broken: (line) => line.values.consumer && filterOf(line) !== undefined,
     message:
-      "Words after the flags are a filter, and filters are not there yet: " +
+      "A consumer's filter is not there yet: " +
       "filter what comes out, as in: pcapts -c | tcpdump -r - EXPR",
   },
   {
@@ -75,12 +77,31 @@ const OPTION_RULES: readonly OptionRule[] = [
     message: "--topspeed goes with -r, --read FILE",
   },
   {
-    broken: ({ values }) => isProducing(values) && values.linktype !== undefined,
-    message: "--linktype of a producer is not there yet: the link type is that of the source",
+    // A file says itself what its frames are; another word for them would mislabel every one.
+    broken: ({ values }) => readsFile(values) && values.linktype !== undefined,
+    message: "-y, --linktype goes with -i, --interface: a file names its link type itself",
   },
   {
-    broken: ({ values }) => isProducing(values) && values.interface.length > 1,
-    message: "Several -i, --interface are not there yet: run one pcapts for each interface",
+    broken: ({ values }) => readsFile(values) && values["time-stamp-type"] !== undefined,
+    message: "-j, --time-stamp-type goes with -i, --interface: frames of a file have their times",
+  },
+  {
+    broken: ({ values }) => readsFile(values) && values["time-stamp-precision"] === "nano",
+    message:
+      "--time-stamp-precision goes with -i, --interface: frames of a file have their times, " +
+      "and all nanoseconds that are in it are published",
+  },
+  {
+    broken: ({ values }) => usesCap(values) && values.linktype !== undefined,
+    message: "-y, --linktype needs --engine libpcap: cap opens an interface with its default",
+  },
+  {
+    broken: ({ values }) => usesCap(values) && values["time-stamp-type"] !== undefined,
+    message: "-j, --time-stamp-type needs --engine libpcap: cap hands on no time stamps",
+  },
+  {
+    broken: ({ values }) => usesCap(values) && values["time-stamp-precision"] === "nano",
+    message: "--time-stamp-precision nano needs --engine libpcap: cap hands on no time stamps",
   },
   {
     // Text goes to standard output and no pcap is written, so the file would stay empty.
@@ -103,6 +124,14 @@ function isProducing(values: OptionValues): boolean {
 
 function capturesAndReads(values: OptionValues): boolean {
   return values.interface.length > 0 && values.read !== undefined;
+}
+
+function readsFile(values: OptionValues): boolean {
+  return isProducing(values) && values.read !== undefined;
+}
+
+function usesCap(values: OptionValues): boolean {
+  return isProducing(values) && values.engine === "cap";
 }
 
 /**

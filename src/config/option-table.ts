@@ -69,7 +69,7 @@ export const OPTION_TABLE = [
     mode: "alone",
     value: { type: "switch" },
     help: "list the link types that -i can be opened with (-y), and exit",
-    comesLater: "the link type is that of the interface",
+    comesLater: "tcpdump lists them, with the same flag",
   },
   {
     long: "list-time-stamp-types",
@@ -77,7 +77,7 @@ export const OPTION_TABLE = [
     mode: "alone",
     value: { type: "switch" },
     help: "list the time stamp types that -i can be opened with (-j), and exit",
-    comesLater: "frames are stamped when they are read",
+    comesLater: "tcpdump lists them, with the same flag",
   },
   {
     long: "json",
@@ -249,7 +249,6 @@ export const OPTION_TABLE = [
     valueName: "EXPR",
     help: "publish only frames that match a libpcap filter; words after the flags are one too",
     brief: true,
-    comesLater: "filter what comes out, as in: pcapts -c | tcpdump -r - EXPR",
   },
 
   {
@@ -339,8 +338,7 @@ export const OPTION_TABLE = [
     mode: "producer",
     value: {
       type: "choice",
-      choices: ["cap"],
-      later: { libpcap: "leave --engine out, or say --engine cap" },
+      choices: ["libpcap", "cap"],
     },
     valueName: "E",
     help: "how frames are taken from an interface; default libpcap, and cap where that does not load",
@@ -352,16 +350,11 @@ export const OPTION_TABLE = [
     value: { type: "text" },
     valueName: "T",
     help: "who stamps frames, such as host or adapter: -J lists them",
-    comesLater: "frames are stamped when they are read",
   },
   {
     long: "time-stamp-precision",
     mode: "producer",
-    value: {
-      type: "choice",
-      choices: ["micro"],
-      later: { nano: "an interface gives microseconds" },
-    },
+    value: { type: "choice", choices: ["micro", "nano"] },
     valueName: "P",
     default: "micro",
     help: "of an interface's capture times: microseconds, or nanoseconds where it has them",

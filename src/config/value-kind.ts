@@ -105,7 +105,7 @@ export function parseValue(
       parseStartPosition(text, 0);
       return text;
     case "autostop":
-      parseAutostop([text]);
+      parseAutostop([text], subject);
       return text;
     case "linktype": {
       const linkType = parseLinkType(text);

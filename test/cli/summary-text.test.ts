@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatConsumeSummary, formatProduceSummary } from "../../src/cli/summary-text.ts";
+import {
+  formatConsumeSummary,
+  formatInterfaceCounters,
+  formatProduceSummary,
+} from "../../src/cli/summary-text.ts";
 
 const ledger = {
   received: 116,
@@ -38,6 +42,23 @@ test("formatProduceSummary() says unknown for what an engine cannot tell", () =>
     /^received unknown = dropped by the kernel unknown \+ filtered 6 \+ captured 100 \+ left in the ring unknown;/,
   );
   assert.match(text, /; the interface dropped 5 before that$/);
+});
+
+test("formatInterfaceCounters() says what an interface counted", () => {
+  const counters = { received: 9, droppedByKernel: 2, droppedByInterface: 1, filtered: 3 };
+  assert.equal(
+    formatInterfaceCounters("eth0", counters),
+    "eth0: received 9, dropped by the kernel 2, filtered 3; the interface dropped 1 before that",
+  );
+  assert.equal(
+    formatInterfaceCounters("eth1", {
+      received: undefined,
+      droppedByKernel: undefined,
+      droppedByInterface: undefined,
+      filtered: 0,
+    }),
+    "eth1: received unknown, dropped by the kernel unknown, filtered 0",
+  );
 });
 
 test("formatConsumeSummary() counts what was written and what was left out", () => {
