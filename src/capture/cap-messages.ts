@@ -8,7 +8,10 @@ import type { ProcessUser } from "./process-user.ts";
  *
  *   OPENED   JSON, CapOpened: once, first
  *   FRAMES   records as in a pcap file, little-endian, microseconds
- *   FAILED   JSON, CapFailure: instead of OPENED
+ *   KEPT     JSON, CapKept: a filter could not be changed, the one before stays
+ *   FAILED   JSON, CapFailure: instead of OPENED, or the last
+ *
+ * and what the parent says, over another: lines of JSON, CapCommand.
  */
 
 /** Length of the header of a message. */
@@ -23,6 +26,9 @@ export const MESSAGE_FRAMES = 2;
 /** The child cannot go on: payload is the error as JSON. */
 export const MESSAGE_FAILED = 3;
 
+/** The child goes on with the filter that it had: payload says why. */
+export const MESSAGE_KEPT = 4;
+
 /** What the capture process is asked to do; JSON, its only argument. */
 export interface CapRequest {
   readonly interfaceName: string;
@@ -31,6 +37,16 @@ export interface CapRequest {
   readonly bufferBytes: number;
   /** Who the process changes to from root once the interface is open. */
   readonly user?: ProcessUser;
+}
+
+/** Capture from now on with this filter: the first one starts the capture. */
+export interface CapCommand {
+  readonly filter: string;
+}
+
+/** A filter was not changed. */
+export interface CapKept {
+  readonly reason: string;
 }
 
 /** The interface is open. */

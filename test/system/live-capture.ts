@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LiveSource, LiveSourceOptions } from "../../src/capture/live-source.ts";
+import type { FrameChunk } from "../../src/packet/frame-chunk.ts";
 import { framesOf, type ReadFrame } from "../fixtures/generate.ts";
 
 /** What an interface is opened with unless a test says otherwise. */
@@ -41,9 +42,7 @@ export async function startReading(source: LiveSource): Promise<Reading> {
   let wanted = Infinity;
   const reading = (async () => {
     for await (const chunk of source.chunks()) {
-      const read = framesOf(chunk);
-      assert.equal(read.length, chunk.frameCount);
-      frames.push(...read.map((frame) => ({ ...frame, bytes: Buffer.from(frame.bytes) })));
+      frames.push(...copyFrames(chunk));
       if (frames.length >= wanted) void source.stop();
     }
   })();
@@ -62,17 +61,34 @@ export async function startReading(source: LiveSource): Promise<Reading> {
   };
 }
 
+/** The frames of a chunk; it may be used again afterwards. */
+export function copyFrames(chunk: FrameChunk): ReadFrame[] {
+  const read = framesOf(chunk);
+  assert.equal(read.length, chunk.frameCount);
+  return read.map((frame) => ({ ...frame, bytes: Buffer.from(frame.bytes) }));
+}
+
 /** Waits until some packet socket is bound to the interface, which says that a process captures from it. */
-async function hasSocket(interfaceName: string): Promise<void> {
+export async function hasSocket(interfaceName: string): Promise<void> {
+  await waitUntil(async () => (await socketsOf(interfaceName)).length > 0);
+}
+
+/** The packet sockets of an interface, by their numbers. */
+export async function socketsOf(interfaceName: string): Promise<string[]> {
   const index =
     interfaceName === "any"
       ? "0"
       : (await readFile(`/sys/class/net/${interfaceName}/ifindex`, "ascii")).trim();
-  for (;;) {
-    const sockets = (await readFile("/proc/net/packet", "ascii")).trim().split("\n").slice(1);
-    if (sockets.some((line) => line.trim().split(/\s+/)[4] === index)) return;
-    await sleep(5);
-  }
+  const lines = (await readFile("/proc/net/packet", "ascii")).trim().split("\n").slice(1);
+  return lines
+    .map((line) => line.trim().split(/\s+/))
+    .filter((fields) => fields[4] === index)
+    .map((fields) => fields.at(-1)!);
+}
+
+/** Waits for what a test expects; the test's time limit ends it otherwise. */
+export async function waitUntil(isSo: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await isSo())) await sleep(5);
 }
 
 /** When a frame was captured, in microseconds since the epoch; a double holds it exactly. */
