@@ -21,6 +21,7 @@ import {
   MESSAGE_HEADER_BYTES,
   MESSAGE_KEPT,
   MESSAGE_OPENED,
+  MESSAGE_STARTED,
   writeMessageHeader,
   type CapCommand,
   type CapFailure,
@@ -136,6 +137,7 @@ function capture(module: CapModule, { filter }: CapCommand): void {
   // The one before was open meanwhile: what came after the new one opened is in that one's ring.
   if (before === undefined) changeUser();
   else before.close();
+  sendMessage(MESSAGE_STARTED, Buffer.alloc(0));
 }
 
 function changeUser(): void {
@@ -195,7 +197,10 @@ function fail(failure: CapFailure): undefined {
 }
 
 function sendJson(kind: number, value: CapOpened | CapKept | CapFailure): void {
-  const payload = Buffer.from(JSON.stringify(value));
+  sendMessage(kind, Buffer.from(JSON.stringify(value)));
+}
+
+function sendMessage(kind: number, payload: Buffer): void {
   const message = Buffer.alloc(MESSAGE_HEADER_BYTES + payload.length);
   writeMessageHeader(message, kind, payload.length, 0);
   payload.copy(message, MESSAGE_HEADER_BYTES);

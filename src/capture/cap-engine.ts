@@ -15,6 +15,7 @@ import {
   MESSAGE_FAILED,
   MESSAGE_FRAMES,
   MESSAGE_OPENED,
+  MESSAGE_STARTED,
   type CapCommand,
   type CapFailure,
   type CapKept,
@@ -180,6 +181,10 @@ class CapSource implements LiveSource {
   }
 
   #takeWord({ kind, payload }: CapMessage): void {
+    if (kind === MESSAGE_STARTED) {
+      this.#logger.debug(`Engine cap captures on interface "${this.name}"`);
+      return;
+    }
     const said: unknown = JSON.parse(payload.toString());
     if (kind === MESSAGE_FAILED) {
       const error = explain(said as CapFailure, this.#options);

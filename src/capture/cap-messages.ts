@@ -8,6 +8,7 @@ import type { ProcessUser } from "./process-user.ts";
  *
  *   OPENED   JSON, CapOpened: once, first
  *   FRAMES   records as in a pcap file, little-endian, microseconds
+ *   STARTED  frames are captured by the filter that was asked for
  *   KEPT     JSON, CapKept: a filter could not be changed, the one before stays
  *   FAILED   JSON, CapFailure: instead of OPENED, or the last
  *
@@ -25,6 +26,9 @@ export const MESSAGE_FRAMES = 2;
 
 /** The child cannot go on: payload is the error as JSON. */
 export const MESSAGE_FAILED = 3;
+
+/** Frames are captured by the filter that was asked for last; no payload. */
+export const MESSAGE_STARTED = 5;
 
 /** The child goes on with the filter that it had: payload says why. */
 export const MESSAGE_KEPT = 4;

@@ -8,9 +8,17 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { openCapSource } from "../../src/capture/cap-engine.ts";
 import type { LiveSource, LiveSourceOptions } from "../../src/capture/live-source.ts";
-import { silentLogger } from "../../src/logger.ts";
 import { buildCapture, buildUdpFrame, framesOf, type ReadFrame } from "../fixtures/generate.ts";
-import { captureTimeUs, copyFrames, hasSocket, liveOptions, startReading } from "./live-capture.ts";
+import {
+  capCaptures,
+  captureTimeUs,
+  copyFrames,
+  keepLog,
+  type KeptLog,
+  liveOptions,
+  startReading,
+  waitUntil,
+} from "./live-capture.ts";
 import { createVethPair, type VethPair } from "./veth-pair.ts";
 
 const run = promisify(execFile);
@@ -23,8 +31,12 @@ before(async () => {
 });
 after(() => veth.remove());
 
+/** What the source that was opened last has said. */
+let log: KeptLog;
+
 function open(options: Partial<LiveSourceOptions> = {}): Promise<LiveSource> {
-  return openCapSource(liveOptions(veth.name, options), silentLogger);
+  log = keepLog();
+  return openCapSource(liveOptions(veth.name, options), log);
 }
 
 /** Process id of the capture process that `parent` started last. */
@@ -65,7 +77,7 @@ test(
     assert.deepEqual(source.interfaces, [
       { sensor: "probe", name: veth.name, linkType: 1, snapLengthBytes: 65_535 },
     ]);
-    const reading = await startReading(source);
+    const reading = await startReading(source, log);
     const startUs = Date.now() * 1000;
     await veth.send(buildCapture({ frames: sent }), ["--pps=2000"]);
     const received = await reading.stopAfter(sent.length);
@@ -92,7 +104,7 @@ test(
 
 test("a single frame arrives within half a second", LIMIT, async () => {
   const source = await open();
-  const reading = await startReading(source);
+  const reading = await startReading(source, log);
   await veth.send(buildCapture({ frames: [{ bytes: buildUdpFrame(1, 60) }] }));
   await sleep(500);
   assert.equal(reading.frames.length, 1);
@@ -104,7 +116,7 @@ test("a snaplen cuts frames and keeps their wire length", LIMIT, async () => {
   const source = await open({ snapLengthBytes: 50 });
   assert.equal(source.interfaces[0]!.snapLengthBytes, 50);
   const bytes = buildUdpFrame(7, 1000);
-  const reading = await startReading(source);
+  const reading = await startReading(source, log);
   await veth.send(buildCapture({ frames: [{ bytes }] }));
   const received = await reading.stopAfter(1);
   assert.deepEqual(received[0]!.bytes, bytes.subarray(0, 50));
@@ -117,7 +129,7 @@ test(
   async () => {
     const source = await open({ filter: "udp src port 1026" });
     const frames = [0, 1, 2, 3].map((n) => ({ bytes: buildUdpFrame(n, 60) }));
-    const reading = await startReading(source);
+    const reading = await startReading(source, log);
     await veth.send(buildCapture({ frames }));
     const received = await reading.stopAfter(1);
     assert.deepEqual(
@@ -161,7 +173,7 @@ test(
     const source = await open();
     const chunks = source.chunks()[Symbol.asyncIterator]();
     const first = chunks.next();
-    await hasSocket(veth.name);
+    await capCaptures(log);
     await veth.send(buildCapture({ frames }));
     await source.stop();
     const received: ReadFrame[] = [];
@@ -187,7 +199,7 @@ test("signals to the capture process alone do not end it", LIMIT, async () => {
     process.kill(child, signal);
   }
   const frames = [1, 2, 3].map((n) => ({ bytes: buildUdpFrame(n, 60) }));
-  const reading = await startReading(source);
+  const reading = await startReading(source, log);
   await veth.send(buildCapture({ frames }), ["--pps=100"]);
   assert.equal((await reading.stopAfter(3)).length, 3);
 });
@@ -195,7 +207,7 @@ test("signals to the capture process alone do not end it", LIMIT, async () => {
 test("a capture process that is killed is CAPTURE_FAILED", LIMIT, async () => {
   const source = await open();
   const child = await captureProcessOf(process.pid);
-  const reading = await startReading(source);
+  const reading = await startReading(source, log);
   process.kill(child, "SIGKILL");
   await assert.rejects(reading.ended, {
     code: "CAPTURE_FAILED",
@@ -228,10 +240,8 @@ for (const [how, takeAway] of [
     async () => {
       const pair = await createVethPair();
       try {
-        const said: string[] = [];
-        const logger = { ...silentLogger, debug: (line: string) => said.push(line) };
-        const source = await openCapSource(liveOptions(pair.name), logger);
-        const reading = await startReading(source);
+        const source = await open({ interfaceName: pair.name });
+        const reading = await startReading(source, log);
         const frames = Array.from({ length: 500 }, (_, n) => ({ bytes: buildUdpFrame(n, 200) }));
         await pair.send(buildCapture({ frames }), ["--pps=5000"]);
         await takeAway(pair);
@@ -243,8 +253,8 @@ for (const [how, takeAway] of [
         await source.stop();
         // What the process said while aborting is for DEBUG only.
         assert.ok(
-          said.some((line) => /^cap: .*assert/i.test(line)),
-          said.join("\n"),
+          log.lines.debug.some((line) => /^cap: .*assert/i.test(line)),
+          log.lines.debug.join("\n"),
         );
       } finally {
         await pair.remove();
@@ -313,23 +323,20 @@ test("the loopback interface and any give their own link types", LIMIT, async ()
 });
 
 test("what cannot be honoured is said", LIMIT, async () => {
-  const warnings: string[] = [];
-  const logger = { ...silentLogger, warn: (line: string) => warnings.push(line) };
-  const source = await openCapSource(liveOptions(veth.name, { promiscuous: false }), logger);
+  const source = await open({ promiscuous: false, nanosecond: true });
   await source.stop();
-  assert.equal(warnings.length, 1);
-  assert.match(warnings[0]!, /--no-promiscuous-mode/);
+  assert.equal(log.lines.warn.length, 2);
+  assert.match(log.lines.warn[0]!, /--no-promiscuous-mode/);
+  assert.equal(log.lines.warn[1], "Engine cap gives capture times in microseconds only");
 });
 
 test(
   "what is excluded is left out from the first frame on, and may change while frames come",
   LIMIT,
   async () => {
-    const said: string[] = [];
-    const logger = { ...silentLogger, info: (line: string) => said.push(line) };
-    const source = await openCapSource(liveOptions(veth.name, { filter: "udp" }), logger);
+    const source = await open({ filter: "udp" });
     assert.equal(await source.exclude("udp src port 1024"), true);
-    const reading = await startReading(source);
+    const reading = await startReading(source, log);
     // Source ports are 1024 to 1027.
     const frames = [0, 1, 2, 3].map((n) => ({ bytes: buildUdpFrame(n, 60) }));
     await veth.send(buildCapture({ frames }));
@@ -338,15 +345,11 @@ test(
       reading.frames.map(({ bytes }) => bytes),
       [1, 2, 3].map((n) => frames[n]!.bytes),
     );
-    assert.deepEqual(said, []);
+    assert.deepEqual(log.lines.info, []);
 
-    const before = (await socketsOf(veth.name)).join();
     assert.equal(await source.exclude("udp src port 1025"), true);
-    assert.match(said.join("\n"), /opens interface .* again .* may be missing/);
-    await waitUntil(async () => {
-      const now = await socketsOf(veth.name);
-      return now.length === 1 && now.join() !== before;
-    });
+    assert.match(log.lines.info.join("\n"), /opens interface .* again .* may be missing/);
+    await capCaptures(log, 2);
     await veth.send(buildCapture({ frames }));
     const received = await reading.stopAfter(6);
     assert.deepEqual(
@@ -365,9 +368,4 @@ test("what only libpcap itself can give is refused or said", LIMIT, async () => 
     code: "CAPTURE_FAILED",
     message: /with time stamp type "host": engine cap has no time stamps/,
   });
-  const warnings: string[] = [];
-  const logger = { ...silentLogger, warn: (line: string) => warnings.push(line) };
-  const source = await openCapSource(liveOptions(veth.name, { nanosecond: true }), logger);
-  await source.stop();
-  assert.deepEqual(warnings, ["Engine cap gives capture times in microseconds only"]);
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LiveSource, LiveSourceOptions } from "../../src/capture/live-source.ts";
+import type { Logger } from "../../src/logger.ts";
 import type { FrameChunk } from "../../src/packet/frame-chunk.ts";
 import { framesOf, type ReadFrame } from "../fixtures/generate.ts";
 
@@ -36,8 +36,12 @@ export interface Reading {
   stopAfter(wanted: number): Promise<readonly ReadFrame[]>;
 }
 
-/** Starts to read a source, and resolves when the kernel captures for it. */
-export async function startReading(source: LiveSource): Promise<Reading> {
+/**
+ * Starts to read a source, and resolves when the kernel captures for it.
+ *
+ * @param log what an engine `cap` was opened with
+ */
+export async function startReading(source: LiveSource, log = keepLog()): Promise<Reading> {
   const frames: ReadFrame[] = [];
   let wanted = Infinity;
   const reading = (async () => {
@@ -48,7 +52,7 @@ export async function startReading(source: LiveSource): Promise<Reading> {
   })();
   // Whoever waits for it meets the error.
   reading.catch(() => {});
-  if (source.engine === "cap") await hasSocket(source.name);
+  if (source.engine === "cap") await capCaptures(log);
   return {
     frames,
     ended: reading,
@@ -68,22 +72,29 @@ export function copyFrames(chunk: FrameChunk): ReadFrame[] {
   return read.map((frame) => ({ ...frame, bytes: Buffer.from(frame.bytes) }));
 }
 
-/** Waits until some packet socket is bound to the interface, which says that a process captures from it. */
-export async function hasSocket(interfaceName: string): Promise<void> {
-  await waitUntil(async () => (await socketsOf(interfaceName)).length > 0);
+/** A logger that keeps its lines, by level. */
+export interface KeptLog extends Logger {
+  readonly lines: Record<"debug" | "info" | "warn" | "error", string[]>;
 }
 
-/** The packet sockets of an interface, by their numbers. */
-export async function socketsOf(interfaceName: string): Promise<string[]> {
-  const index =
-    interfaceName === "any"
-      ? "0"
-      : (await readFile(`/sys/class/net/${interfaceName}/ifindex`, "ascii")).trim();
-  const lines = (await readFile("/proc/net/packet", "ascii")).trim().split("\n").slice(1);
-  return lines
-    .map((line) => line.trim().split(/\s+/))
-    .filter((fields) => fields[4] === index)
-    .map((fields) => fields.at(-1)!);
+/** Makes a logger that keeps what it is told. */
+export function keepLog(): KeptLog {
+  const lines: KeptLog["lines"] = { debug: [], info: [], warn: [], error: [] };
+  return {
+    lines,
+    debug: (line) => void lines.debug.push(line),
+    info: (line) => void lines.info.push(line),
+    warn: (line) => void lines.warn.push(line),
+    error: (line) => void lines.error.push(line),
+    isDebugEnabled: () => true,
+  };
+}
+
+/** Waits until engine cap has said so often that it captures: once, and once for each change of its filter. */
+export async function capCaptures(log: KeptLog, times = 1): Promise<void> {
+  await waitUntil(
+    () => log.lines.debug.filter((line) => /^Engine cap captures/.test(line)).length >= times,
+  );
 }
 
 /** Waits for what a test expects; the test's time limit ends it otherwise. */
