@@ -32,13 +32,24 @@ export function findLibpcapVersion(
 }
 
 /** What `--version` prints, each line ending in "\n". */
-export function formatVersions(): string {
+export async function formatVersions(): Promise<string> {
   return (
     `pcapts ${readPcaptsVersion()}\n` +
     `Node ${process.versions.node}\n` +
-    `libpcap ${findLibpcapVersion() ?? "not found"}\n` +
+    `libpcap ${await describeLibpcap()}\n` +
     `kafkajs ${readVersion(createRequire(import.meta.url).resolve("kafkajs/package.json"))}\n`
   );
+}
+
+/** The version that captures, or the one that is there, and why it does not. */
+async function describeLibpcap(): Promise<string> {
+  const { libpcapVersion, loadLibpcap } = await import("../capture/libpcap-addon.ts");
+  try {
+    return libpcapVersion(loadLibpcap());
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return `${findLibpcapVersion() ?? "not found"} (${reason})`;
+  }
 }
 
 function readVersion(packageFile: string | URL): string {

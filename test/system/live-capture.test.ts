@@ -9,6 +9,7 @@ import {
   assertNoStackTrace,
   consume,
   type Ended,
+  eventually,
   PCAPTS,
   readLedger,
   runPcapts,
@@ -58,9 +59,15 @@ async function capture(
   args: readonly string[],
   command: readonly string[] = [],
 ): Promise<RunningProcess> {
-  const line = ["-p", "-k", bootstrap, "-t", topic, ...args];
+  // Engine cap says at DEBUG when the kernel captures for it.
+  const line = ["-p", "-k", bootstrap, "-t", topic, "-ll", "DEBUG", ...args];
   const producer = startPcapts(line, { command: [...command, process.execPath, PCAPTS] as never });
   await producer.says(/Starting packet capture/);
+  if (args.includes("cap")) {
+    for (const name of args.filter((_, n) => args[n - 1] === "-i")) {
+      await producer.says(new RegExp(`Engine cap captures on interface "${name}"`));
+    }
+  }
   return producer;
 }
 
@@ -170,10 +177,11 @@ for (const engine of ["libpcap", "cap"] as const) {
       const args = ["--engine", engine, "-i", veth.name, "-Z", "daemon"];
       const producer = await capture(topic, args);
       const pid = producer.child.pid!;
+      const isChanged = (each: number): boolean => statusOf(each, "Uid") === "1 1 1 1";
       const all = [pid, ...childrenOf(pid)];
       assert.equal(all.length, engine === "cap" ? 2 : 1);
+      await eventually("the change of user", () => all.every(isChanged));
       for (const each of all) {
-        assert.equal(statusOf(each, "Uid"), "1 1 1 1");
         assert.equal(statusOf(each, "Gid"), "1 1 1 1");
         assert.equal(statusOf(each, "CapEff"), "0000000000000000");
         assert.equal(statusOf(each, "CapPrm"), "0000000000000000");
@@ -280,6 +288,30 @@ test("-y opens an interface with another of its link types", LIMIT, async () => 
   const { stderr } = await stopAfter(producer, 1);
   assert.match(stderr, /Capturing on any \(LINUX_SLL2, snaplen 262144\)/);
   assert.equal(readCapture(await consume(bootstrap, topic)).linkType, 276);
+});
+
+test("-L and -J list what tcpdump lists", LIMIT, async () => {
+  for (const [flag, name] of [
+    ["-L", veth.name],
+    ["-L", "any"],
+    ["-J", veth.name],
+    ["-J", "any"],
+  ] as const) {
+    const [ours, theirs] = await Promise.all([
+      runPcapts([flag, "-i", name]),
+      runProgram(["tcpdump", flag, "-i", name]),
+    ]);
+    assert.equal(ours.status, 0, ours.stderr);
+    const words = (text: string): string[] =>
+      text
+        .replaceAll(" (printing not supported)", "")
+        .split("\n")
+        .filter((line) => line.startsWith("  "))
+        .toSorted();
+    const expected = words(theirs.stdout.toString() + theirs.stderr);
+    assert.deepEqual(words(ours.stdout.toString()), expected);
+    assert.equal(ours.stderr, "");
+  }
 });
 
 test(
