@@ -242,6 +242,32 @@ for (const engine of ["libpcap", "cap"] as const) {
   });
 }
 
+test(
+  "one of several interfaces that goes down ends the run with every frame accounted for",
+  LIMIT,
+  async () => {
+    const topic = await newTopic();
+    const failing = await createVethPair();
+    try {
+      const producer = await capture(topic, ["-i", veth.name, "-i", failing.name]);
+      await Promise.all([send(veth, 30), send(failing, 20)]);
+      await untilCaptured(producer, 50);
+      await failing.down();
+      const { status, stderr } = await producer.ended;
+      assert.equal(status, 1, stderr);
+      assert.match(
+        stderr,
+        new RegExp(`ERROR: Cannot capture on interface "${failing.name}" any longer`),
+      );
+      const { received, acknowledged } = readLedger(stderr);
+      assert.deepEqual([received, acknowledged], ["50", 50]);
+      assert.equal(await countRecords(bootstrap, topic), 50);
+    } finally {
+      await failing.remove();
+    }
+  },
+);
+
 test("-a packets: ends a run as -m does", LIMIT, async () => {
   const topic = await newTopic();
   const producer = await capture(topic, ["-i", veth.name, "-a", "packets:10"]);
