@@ -355,7 +355,9 @@ static bool set_filters(struct capture *capture, const char *exclusion, struct c
   if (exclusion[0] != '\0' && !compile_here(capture, exclusion, &excluding, error))
     return false;
   bool is_all_in_kernel = filter_in_kernel(capture, capture->filter, exclusion);
-  if (!is_all_in_kernel && !filter_in_kernel(capture, capture->filter, "")) {
+  bool is_user_in_kernel =
+      is_all_in_kernel || (exclusion[0] != '\0' && filter_in_kernel(capture, capture->filter, ""));
+  if (!is_user_in_kernel) {
     if (capture->filter[0] != '\0' &&
         !compile_here(capture, capture->filter, &user_filter, error)) {
       pcap.freecode(&excluding);

@@ -94,7 +94,7 @@ class SeveralSources implements LiveSource {
 async function askFor(chunks: Chunks): Promise<Answer> {
   try {
     const { done, value } = await chunks.next();
-    return { chunks, chunk: done === true ? undefined : (value as FrameChunk) };
+    return { chunks, chunk: done === true ? undefined : value };
   } catch (failure) {
     return { chunks, chunk: undefined, failure };
   }

@@ -93,8 +93,18 @@ export function keepLog(): KeptLog {
 /** Waits until engine cap has said so often that it captures: once, and once for each change of its filter. */
 export async function capCaptures(log: KeptLog, times = 1): Promise<void> {
   await waitUntil(
-    () => log.lines.debug.filter((line) => /^Engine cap captures/.test(line)).length >= times,
+    () => log.lines.debug.filter((line) => line.startsWith("Engine cap captures")).length >= times,
   );
+}
+
+/** A destination that frames of this process alone have, for captures that see those of other tests, too. */
+export const OWN_ADDRESS = `198.18.${(process.pid >> 8) & 255}.${process.pid & 255}`;
+
+/** Gives an Ethernet frame with IPv4 {@link OWN_ADDRESS} as its destination. */
+export function toOwnAddress({ bytes }: { bytes: Buffer }): { bytes: Buffer } {
+  const copy = Buffer.from(bytes);
+  for (const [n, part] of OWN_ADDRESS.split(".").entries()) copy[30 + n] = Number(part);
+  return { bytes: copy };
 }
 
 /** Waits for what a test expects; the test's time limit ends it otherwise. */
