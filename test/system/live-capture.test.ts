@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { randomInt } from "node:crypto";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -343,9 +344,11 @@ test("--time-stamp-precision nano keeps what is below a microsecond", LIMIT, asy
 
 test("-y opens an interface with another of its link types", LIMIT, async () => {
   const topic = await newTopic();
-  const args = ["-i", "any", "-y", "linux_sll2", "udp src port 1025"];
-  const producer = await capture(topic, args);
-  await send(veth, 4);
+  // "any" sees what everything else on this machine sends: this number is in no other frame.
+  const sequence = randomInt(2 ** 31, 2 ** 32);
+  const filter = `udp[8:4] = ${sequence}`;
+  const producer = await capture(topic, ["-i", "any", "-y", "linux_sll2", filter]);
+  await veth.send(buildCapture({ frames: [{ bytes: buildUdpFrame(sequence, FRAME_BYTES) }] }));
   const { stderr } = await stopAfter(producer, 1);
   assert.match(stderr, /Capturing on any \(LINUX_SLL2, snaplen 262144\)/);
   assert.equal(readCapture(await consume(bootstrap, topic)).linkType, 276);
