@@ -1,4 +1,7 @@
 import Broker from "kafkajs/src/broker/index.js";
+import providePlain from "kafkajs/src/broker/saslAuthenticator/plain.js";
+import provideScram256 from "kafkajs/src/broker/saslAuthenticator/scram256.js";
+import provideScram512 from "kafkajs/src/broker/saslAuthenticator/scram512.js";
 import { createLogger, LEVELS } from "kafkajs/src/loggers/index.js";
 import ConnectionPool from "kafkajs/src/network/connectionPool.js";
 import type { Connection } from "kafkajs/src/network/connectionPool.js";
@@ -12,8 +15,14 @@ import type { Logger } from "../logger.ts";
 import { AnswerMemory, createAnswerSocketFactory } from "./answer-reader.ts";
 import { encodeRequestHeader, formatAddress } from "./broker-connection.ts";
 import type { BrokerConnection } from "./broker-connection.ts";
+import { ClientIdentity } from "./client-identity.ts";
 import type { BrokerAddress, KafkaClientOptions } from "./client-options.ts";
 import { ConnectionError, connectionFailureReason } from "./connection-error.ts";
+import { CredentialsError } from "./credentials-error.ts";
+import { Login } from "./login.ts";
+import { SessionRenewal } from "./session-renewal.ts";
+import { createTlsSettings } from "./tls-settings.ts";
+import type { TlsSettings } from "./tls-settings.ts";
 
 /**
  * What a connection is for. Each purpose has its own: a fetch that waits for
@@ -26,45 +35,72 @@ export type OfferedVersions = Readonly<
   Record<number, { minVersion: number; maxVersion: number } | undefined>
 >;
 
+/** kafkajs's debug messages carry these beside their text; no other, which may be secret. */
+const LOGGED_FIELDS = ["broker", "size"] as const;
+
 /** Makes brokers with the settings of one run. */
 export class BrokerFactory {
+  /** Who the brokers see. */
+  readonly identity: ClientIdentity;
   readonly #options: KafkaClientOptions;
-  readonly #logger: unknown;
+  readonly #logger: Logger;
+  readonly #kafkajsLogger: unknown;
+  readonly #tls: TlsSettings | null;
 
   constructor(options: KafkaClientOptions, logger: Logger) {
     this.#options = options;
-    this.#logger = createLogger({
+    this.#logger = logger;
+    this.identity = new ClientIdentity(options.security, {
+      PLAIN: providePlain,
+      "SCRAM-SHA-256": provideScram256,
+      "SCRAM-SHA-512": provideScram512,
+    });
+    const { tls } = this.identity.security;
+    this.#tls = tls === undefined ? null : createTlsSettings(tls);
+    this.#kafkajsLogger = createLogger({
       level: logger.isDebugEnabled() ? LEVELS.DEBUG : LEVELS.NOTHING,
       logCreator:
         () =>
-        ({ namespace, log }) =>
-          logger.debug(`kafkajs ${namespace}: ${log.message}`),
+        ({ namespace, log }) => {
+          const fields = LOGGED_FIELDS.filter((name) => log[name] !== undefined);
+          const beside = fields.map((name) => `, ${name} ${String(log[name])}`).join("");
+          logger.debug(`kafkajs ${namespace}: ${log.message}${beside}`);
+        },
     });
   }
 
   /** @param nodeId -1 for a bootstrap server whose id is not known yet */
   create(address: BrokerAddress, nodeId: number): KafkajsBroker {
-    return new KafkajsBroker(address, nodeId, (purpose) => this.#createBroker(address, purpose));
+    return new KafkajsBroker(address, nodeId, {
+      identity: this.identity,
+      logger: this.#logger,
+      createBroker: (purpose) => this.#createBroker(address, purpose),
+    });
   }
 
   #createBroker(address: BrokerAddress, purpose: ConnectionPurpose): CreatedBroker {
     const memory = new AnswerMemory();
     const { clientId, connectionSetupTimeoutMs, requestTimeoutMs } = this.#options;
+    const login = this.#createLogin();
     const connectionPool = new ConnectionPool({
       ...address,
       clientId,
       connectionTimeout: connectionSetupTimeoutMs,
       requestTimeout: requestTimeoutMs,
       enforceRequestTimeout: true,
-      // TLS would need kafkajs's own in any case; `giveBack` then does nothing.
+      // With TLS kafkajs's own; `giveBack` then does nothing.
       socketFactory:
-        purpose === "fetch" ? createAnswerSocketFactory(memory) : createSocketFactory(),
-      logger: this.#logger,
-      ssl: null,
-      sasl: null,
+        purpose === "fetch" && this.#tls === null
+          ? createAnswerSocketFactory(memory)
+          : createSocketFactory(),
+      logger: this.#kafkajsLogger,
+      ssl: this.#tls,
+      sasl: login?.sasl ?? null,
     });
     for (const connection of connectionPool.pool) {
       const { requestQueue } = connection;
+      const send = connection.send.bind(connection);
+      connection.send = async (question) => send(login?.observe(question) ?? question);
       const processData = connection.processData.bind(connection);
       connection.processData = (data) => {
         // kafkajs would copy what arrives behind the nothing that the last answer left.
@@ -77,8 +113,13 @@ export class BrokerFactory {
         if (requestQueue.pending.length > 0) schedule();
       };
     }
-    const broker = new Broker({ connectionPool, logger: this.#logger });
-    return { broker, memory, requestTimeoutMs };
+    const broker = new Broker({ connectionPool, logger: this.#kafkajsLogger });
+    return { broker, memory, requestTimeoutMs, login };
+  }
+
+  #createLogin(): Login | undefined {
+    const { mechanism } = this.identity;
+    return mechanism === undefined ? undefined : new Login(mechanism);
   }
 }
 
@@ -86,6 +127,14 @@ interface CreatedBroker {
   readonly broker: Broker;
   readonly memory: AnswerMemory;
   readonly requestTimeoutMs: number;
+  readonly login: Login | undefined;
+}
+
+/** What all connections to a broker have in common. */
+interface BrokerSetup {
+  readonly identity: ClientIdentity;
+  readonly logger: Logger;
+  readonly createBroker: (purpose: ConnectionPurpose) => CreatedBroker;
 }
 
 /** One broker, reached through kafkajs: it connects, asks for versions and authenticates. */
@@ -93,21 +142,17 @@ export class KafkajsBroker {
   nodeId: number;
   /** host:port, for messages and to tell brokers apart. */
   readonly address: string;
-  readonly #createBroker: (purpose: ConnectionPurpose) => CreatedBroker;
+  readonly #setup: BrokerSetup;
   readonly #open = new Map<ConnectionPurpose, KafkajsConnection>();
   readonly #connecting = new Map<ConnectionPurpose, Promise<KafkajsConnection>>();
   readonly #brokers = new Set<Broker>();
   #versions: OfferedVersions = {};
   #isClosed = false;
 
-  constructor(
-    address: BrokerAddress,
-    nodeId: number,
-    createBroker: (purpose: ConnectionPurpose) => CreatedBroker,
-  ) {
+  constructor(address: BrokerAddress, nodeId: number, setup: BrokerSetup) {
     this.nodeId = nodeId;
     this.address = formatAddress(address);
-    this.#createBroker = createBroker;
+    this.#setup = setup;
   }
 
   /** What the broker said at the last connection; empty before the first. */
@@ -142,21 +187,38 @@ export class KafkajsBroker {
    */
   async #connect(purpose: ConnectionPurpose): Promise<KafkajsConnection> {
     this.#open.get(purpose)?.close("replaced");
-    const created = this.#createBroker(purpose);
-    const { broker } = created;
+    const created = this.#setup.createBroker(purpose);
+    const { broker, login } = created;
     this.#brokers.add(broker);
+    const failed = (error: unknown): Error =>
+      asConnectionError(this.address, error, this.#setup.identity, login);
     try {
       await broker.connect();
       if (this.#isClosed) throw new ConnectionError("closed");
-      const opened = new KafkajsConnection(this, created, () => this.#brokers.delete(broker));
+      const opened = new KafkajsConnection(this, created, {
+        logger: this.#setup.logger,
+        failed,
+        closed: () => this.#brokers.delete(broker),
+      });
+      this.#sayLogin(opened.sessionLifetimeMs);
       this.#versions = broker.versions ?? {};
       this.#open.set(purpose, opened);
       return opened;
     } catch (error) {
       this.#brokers.delete(broker);
       abandon(broker, "the connection failed");
-      throw asConnectionError(this.address, error);
+      throw failed(error);
     }
+  }
+
+  #sayLogin(sessionMs: number): void {
+    const { identity, logger } = this.#setup;
+    if (identity.mechanism === undefined || !logger.isDebugEnabled()) return;
+    logger.debug(
+      `${this.address}: logged in as ${identity.principal.shown} with ${identity.mechanism.name}` +
+        (sessionMs === 0 ? "" : `, again before ${sessionMs} ms are over`),
+      "security",
+    );
   }
 
   /**
@@ -183,25 +245,42 @@ export class KafkajsBroker {
   }
 }
 
+/** What a connection tells its broker. */
+interface ConnectionHost {
+  readonly logger: Logger;
+  /** What a failure is to the caller. */
+  failed(error: unknown): Error;
+  closed(): void;
+}
+
 class KafkajsConnection implements BrokerConnection {
   readonly #owner: KafkajsBroker;
   readonly #broker: Broker;
   readonly #connection: Connection;
   readonly #memory: AnswerMemory;
   readonly #requestTimeoutMs: number;
-  readonly #onClose: () => void;
+  readonly #host: ConnectionHost;
+  readonly #renewal: SessionRenewal;
 
   constructor(
     owner: KafkajsBroker,
     { broker, memory, requestTimeoutMs }: CreatedBroker,
-    onClose: () => void,
+    host: ConnectionHost,
   ) {
     this.#owner = owner;
     this.#broker = broker;
     this.#connection = connectionOf(broker);
     this.#memory = memory;
     this.#requestTimeoutMs = requestTimeoutMs;
-    this.#onClose = onClose;
+    this.#host = host;
+    this.#renewal = new SessionRenewal(this.#connection, () =>
+      host.logger.debug(`${this.address}: logged in again`, "security"),
+    );
+  }
+
+  /** How long until the broker wants another login; 0: never. */
+  get sessionLifetimeMs(): number {
+    return this.#renewal.lifetimeMs;
   }
 
   get nodeId(): number {
@@ -239,30 +318,48 @@ class KafkajsConnection implements BrokerConnection {
     const connection = this.#connection;
     const correlationId = connection.nextCorrelationId();
     const header = encodeRequestHeader(request, correlationId, connection.clientId);
+    const startMs = performance.now();
     let payload: Buffer;
     try {
       ({ payload } = await new Promise<{ payload: Buffer }>((resolve, reject) => {
-        connection.requestQueue.push({
-          entry: {
-            apiKey: API[request.api].key,
-            apiName: request.api,
-            apiVersion: request.version,
-            correlationId,
-            resolve,
-            reject,
-          },
-          expectResponse: true,
-          requestTimeout: request.timeoutMs ?? this.#requestTimeoutMs,
-          sendRequest: () => this.#write(header, request.body),
-        });
+        const push = (): void =>
+          connection.requestQueue.push({
+            entry: {
+              apiKey: API[request.api].key,
+              apiName: request.api,
+              apiVersion: request.version,
+              correlationId,
+              resolve,
+              reject,
+            },
+            expectResponse: true,
+            requestTimeout: request.timeoutMs ?? this.#requestTimeoutMs,
+            sendRequest: () => this.#write(header, request.body),
+          });
+        this.#renewal.run(push, reject);
       }));
     } catch (error) {
       // After a time-out the answer could still come; and what is buffered must not be sent once
       // the memory of the request is used for something else.
       this.close(connectionFailureReason(error));
-      throw asConnectionError(this.address, error);
+      throw this.#host.failed(error);
     }
+    if (this.#host.logger.isDebugEnabled()) this.#sayAnswer(request, header, payload, startMs);
     return request.decode(new ByteReader(payload));
+  }
+
+  #sayAnswer(
+    { api, version }: EncodedRequest<unknown>,
+    header: Buffer,
+    payload: Buffer,
+    startMs: number,
+  ): void {
+    const tookMs = (performance.now() - startMs).toFixed(1);
+    this.#host.logger.debug(
+      `${this.address}: ${api} version ${version}, ${header.readInt32BE() + 4} bytes, ` +
+        `answered with ${payload.length + 8} bytes in ${tookMs} ms`,
+      "protocol",
+    );
   }
 
   giveBack(bytes: Buffer): void {
@@ -283,6 +380,8 @@ class KafkajsConnection implements BrokerConnection {
     names: readonly string[],
   ): Promise<ReadonlyMap<string, string> | string> {
     try {
+      // kafkajs would log in by itself, beside requests that it knows nothing of.
+      await this.#renewal.fresh();
       const { resources } = await this.#broker.describeConfigs({
         resources: [{ type, name: resource, configNames: [...names] }],
       });
@@ -296,13 +395,14 @@ class KafkajsConnection implements BrokerConnection {
     } catch (error) {
       const { code } = error as { code?: unknown };
       if (typeof code === "number") return kafkaErrorInfo(code).name;
-      throw asConnectionError(this.address, error);
+      throw this.#host.failed(error);
     }
   }
 
   close(reason: string): void {
     abandon(this.#broker, reason);
-    this.#onClose();
+    this.#renewal.rejectHeld(reason);
+    this.#host.closed();
   }
 }
 
@@ -322,9 +422,17 @@ function abandon(broker: Broker, reason: string): void {
   void connection.disconnect();
 }
 
-function asConnectionError(address: string, error: unknown): Error {
-  if (error instanceof PcaptsError) return error;
-  const reason = connectionFailureReason(error);
+function asConnectionError(
+  address: string,
+  error: unknown,
+  identity: ClientIdentity,
+  login: Login | undefined,
+): Error {
+  const cause = login?.failure ?? error;
+  if (cause instanceof PcaptsError || cause instanceof CredentialsError) return cause;
+  const refusal = identity.refusal(address, cause, login?.offered);
+  if (refusal !== undefined) return refusal;
+  const reason = connectionFailureReason(cause);
   const message = reason.startsWith(address) ? reason : `${address}: ${reason}`;
-  return new ConnectionError(message, { cause: error });
+  return new ConnectionError(message, { cause });
 }

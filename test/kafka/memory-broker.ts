@@ -5,6 +5,7 @@ import type { EncodedRequest } from "../../src/kafka-wire/api.ts";
 import { API } from "../../src/kafka-wire/api.ts";
 import { KAFKA_ERROR_CODE } from "../../src/kafka-wire/error-codes.ts";
 import { readRecordBatchHeader, RecordCursor } from "../../src/kafka-wire/record-batch-reader.ts";
+import { ANONYMOUS } from "../../src/kafka/client-identity.ts";
 import type { BrokerConnection } from "../../src/kafka/broker-connection.ts";
 import { ConnectionError } from "../../src/kafka/connection-error.ts";
 import type { TopicLookup, Transport } from "../../src/kafka/transport.ts";
@@ -45,6 +46,7 @@ interface ProducerState {
  * transport; real Kafka is in test/integration.
  */
 export class MemoryBroker implements Transport {
+  readonly principal = ANONYMOUS;
   readonly logs: LoggedRecord[][];
   /** Batches that came compressed. */
   compressedBatches = 0;
