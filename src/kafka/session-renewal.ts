@@ -95,9 +95,9 @@ export class SessionRenewal {
 
   #keepReserve(): void {
     const { lifetimeMs } = this;
-    this.#connection.reauthenticationThreshold = Math.min(
-      lifetimeMs / 2,
-      Math.max(LEAST_RESERVE_MS, lifetimeMs * RESERVE_PART),
+    // kafkajs adds it to a 64-bit integer.
+    this.#connection.reauthenticationThreshold = Math.floor(
+      Math.min(lifetimeMs / 2, Math.max(LEAST_RESERVE_MS, lifetimeMs * RESERVE_PART)),
     );
   }
 }
