@@ -49,8 +49,8 @@ export class ClientIdentity {
     }
     const { user, shortUser } = mechanism;
     if (user === undefined) {
-      const unknown = `the ${mechanism.name} user`;
-      return { name: "User:NAME", shown: unknown };
+      const where = mechanism.name === "GSSAPI" ? "ticket cache" : "token";
+      return { name: "User:NAME", shown: `the user of the ${where}` };
     }
     const name = `User:${shortUser}`;
     return { name, shown: user === shortUser ? name : `${name} (${user})` };
@@ -102,6 +102,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   "SCRAM-SHA-256": "; check sasl.username and sasl.password",
   "SCRAM-SHA-512": "; check sasl.username and sasl.password",
   GSSAPI: "; the broker's log has Kerberos's reason",
+  OAUTHBEARER: "; the broker's log has the reason",
 };
 
 function createMechanism(sasl: SaslOptions, providers: PasswordProviders): SaslMechanism {

@@ -31,6 +31,7 @@ export function kerberosRefusal(error: Error, service: string, options: Kerberos
 function wordsOf(message: string): string {
   return message
     .replace(/^.*Minor code may provide more information:?\s*/s, "")
+    .replace(/^No credentials were supplied, or .* inaccessible:\s*(?=\S)/s, "")
     .replace(/\.+$/, "")
     .trim();
 }
@@ -54,9 +55,12 @@ function adviceFor(
   if (/client.* not found in kerberos database/i.test(words)) {
     return "the KDC does not know the principal (sasl.kerberos.principal)";
   }
-  if (/no suitable keys|key table entry not found|no key table entry/i.test(words)) {
-    const held = keytab === undefined ? [] : listKeytabPrincipals(keytab);
-    return held.length === 0 ? undefined : `the keytab holds ${held.join(", ")}`;
+  const held = keytab === undefined ? [] : listKeytabPrincipals(keytab);
+  if (
+    held.length > 0 &&
+    /can't find client principal|no suitable keys|key table entry/i.test(words)
+  ) {
+    return `the keytab holds ${held.join(", ")}`;
   }
   if (/preauthentication failed|decrypt integrity check|password incorrect/i.test(words)) {
     return "the key was changed since the keytab was made: make it anew (kadmin ktadd)";
@@ -67,7 +71,7 @@ function adviceFor(
       : "the principal or its key has expired at the KDC";
   }
   if (
-    /no kerberos credentials|no credentials cache|credentials cache file|matching credential/i.test(
+    /can't find client principal|no kerberos credentials|no credentials cache|credentials cache file|matching credential/i.test(
       words,
     )
   ) {

@@ -26,31 +26,24 @@ export async function findMismatch(
   address: BrokerAddress,
   { protocol, tls, sasl }: SecurityOptions,
 ): Promise<string | undefined> {
-  const where = `The listener at "${formatAddress(address)}"`;
   const speaksTls = await asksForTls(address);
-  const withLogin = sasl === undefined ? "" : "sasl_";
-  if (speaksTls === true && tls === undefined) {
-    return (
-      `${where} speaks TLS, and security.protocol is ${protocol}; ` +
-      (sasl === undefined
-        ? "say -X security.protocol=ssl, or sasl_ssl where it also wants a login"
-        : "say -X security.protocol=sasl_ssl")
-    );
-  }
-  if (speaksTls === false && tls !== undefined) {
-    const plain = `${withLogin}plaintext`;
-    return (
-      `${where} does not speak TLS, and security.protocol is ${protocol}; ` +
-      `is it the right port? -X security.protocol=${plain} speaks to it without encryption`
-    );
-  }
-  if (sasl !== undefined) return undefined;
-  const mechanisms = await askForMechanisms(address, tls !== undefined);
-  if (mechanisms === undefined) return undefined;
+  if (speaksTls === undefined) return undefined;
+  const answer = await askForMechanisms(address, speaksTls);
+  // Who neither speaks TLS nor answers may be a broker that is just starting.
+  if (!speaksTls && answer === undefined) return undefined;
+  const mechanisms = answer === "no login" ? undefined : answer;
+  const fits =
+    speaksTls === (tls !== undefined) && (mechanisms === undefined || sasl !== undefined);
+  if (fits) return undefined;
+  const wantsLogin = mechanisms !== undefined;
+  const right = `${wantsLogin ? "sasl_" : ""}${speaksTls ? "ssl" : "plaintext"}`;
   return (
-    `${where} wants a login, and security.protocol is ${protocol}; ` +
-    `say -X security.protocol=${tls === undefined ? "sasl_plaintext" : "sasl_ssl"}` +
-    (mechanisms.length === 0 ? "" : ` and a sasl.mechanism that it knows: ${mechanisms.join(", ")}`)
+    `The listener at "${formatAddress(address)}" ${speaksTls ? "speaks TLS" : "does not speak TLS"}` +
+    `${wantsLogin ? " and wants a login" : ""}, and security.protocol is ${protocol}; ` +
+    `say -X security.protocol=${right}, or choose another port` +
+    (mechanisms === undefined || mechanisms.length === 0
+      ? ""
+      : ` (sasl.mechanism may be ${mechanisms.toSorted().join(", ")})`)
   );
 }
 
@@ -67,11 +60,11 @@ async function asksForTls(address: BrokerAddress): Promise<boolean | undefined> 
   });
 }
 
-/** @returns undefined when it takes no login, or says nothing */
+/** @returns the mechanisms that it knows; undefined when it says nothing */
 async function askForMechanisms(
   address: BrokerAddress,
   withTls: boolean,
-): Promise<readonly string[] | undefined> {
+): Promise<readonly string[] | "no login" | undefined> {
   const socket: Socket = withTls ? openTls(address) : connect(address);
   return withinTime(socket, (resolve) => {
     let received = Buffer.alloc(0);
@@ -139,10 +132,10 @@ function encodeSaslHandshake(): Buffer {
  *   mechanisms  ARRAY of STRING
  * ```
  */
-function decodeSaslHandshake(answer: Buffer): readonly string[] | undefined {
+function decodeSaslHandshake(answer: Buffer): readonly string[] | "no login" | undefined {
   const reader = new ByteReader(answer, 8);
   try {
-    if (reader.readInt16() === KAFKA_ERROR_CODE.ILLEGAL_SASL_STATE) return undefined;
+    if (reader.readInt16() === KAFKA_ERROR_CODE.ILLEGAL_SASL_STATE) return "no login";
     return Array.from({ length: reader.readArrayLength() }, () => reader.readString());
   } catch {
     return undefined;
