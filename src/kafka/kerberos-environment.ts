@@ -17,15 +17,16 @@ const before = new Map([KEYTAB, CACHE].map((name) => [name, process.env[name]]))
  *
  * @param keytab path: tickets are got with it, and got anew when they expire, and kept in this
  *   process's memory; undefined: the keytab and the ticket cache of the user
+ * @param cache number of the cache in memory; a new one is empty
  */
-export function useTicketsOf(keytab: string | undefined): void {
+export function useTicketsOf(keytab: string | undefined, cache: number): void {
   if (keytab === undefined) {
     for (const [name, value] of before) setVariable(name, value);
     return;
   }
   const path = resolve(keytab.replace(/^(WR)?FILE:/, ""));
   setVariable(KEYTAB, `FILE:${path}`);
-  setVariable(CACHE, `MEMORY:pcapts:${path}`);
+  setVariable(CACHE, `MEMORY:pcapts:${path}:${cache}`);
 }
 
 function setVariable(name: string, value: string | undefined): void {

@@ -7,6 +7,11 @@ import type { KerberosOptions } from "./security-options.ts";
 const TEMPORARY =
   /cannot contact any kdc|cannot resolve network address for kdc|resource temporarily/i;
 
+/** True when a ticket is over: with a keytab there is another to be had. */
+export function isTicketExpired({ message }: Error): boolean {
+  return /(ticket|context has) expired/i.test(message);
+}
+
 /**
  * Turns an error of libkrb5's into one for an operator: its words, and what to do.
  *
@@ -18,11 +23,12 @@ export function kerberosRefusal(error: Error, service: string, options: Kerberos
   const { keytab, principal } = options;
   const who = principal === undefined ? "" : ` as "${principal}"`;
   const from = keytab === undefined ? "the ticket cache" : `keytab "${keytab}"`;
-  const advice = adviceFor(words, service, options);
+  const advice = adviceFor(words, error, service, options);
   const message =
     `Cannot log in to Kafka${who} with GSSAPI and ${from}: ${words}` +
     (advice === undefined ? "" : `; ${advice}`);
-  return TEMPORARY.test(words)
+  const mayPass = TEMPORARY.test(words) || (keytab !== undefined && isTicketExpired(error));
+  return mayPass
     ? new CredentialsError(message, { cause: error })
     : new PcaptsError("AUTHENTICATION_FAILED", message, { cause: error });
 }
@@ -32,12 +38,13 @@ function wordsOf(message: string): string {
   return message
     .replace(/^.*Minor code may provide more information:?\s*/s, "")
     .replace(/^No credentials were supplied, or .* inaccessible:\s*(?=\S)/s, "")
-    .replace(/\.+$/, "")
+    .replace(/(: Success)?\.*$/, "")
     .trim();
 }
 
 function adviceFor(
   words: string,
+  error: Error,
   service: string,
   { keytab, principal }: KerberosOptions,
 ): string | undefined {
@@ -66,9 +73,10 @@ function adviceFor(
     return "the key was changed since the keytab was made: make it anew (kadmin ktadd)";
   }
   if (/expired/i.test(words)) {
-    return keytab === undefined
-      ? "get a ticket with kinit, or say sasl.kerberos.keytab, which gets new ones by itself"
-      : "the principal or its key has expired at the KDC";
+    if (keytab === undefined) {
+      return "get a ticket with kinit, or say sasl.kerberos.keytab, which gets new ones by itself";
+    }
+    return isTicketExpired(error) ? undefined : "the principal or its key has expired at the KDC";
   }
   if (
     /can't find client principal|no kerberos credentials|no credentials cache|credentials cache file|matching credential/i.test(

@@ -1,7 +1,7 @@
 import { useTicketsOf } from "./kerberos-environment.ts";
 import { loadKerberos } from "./kerberos-module.ts";
 import type { KerberosClient, KerberosModule } from "./kerberos-module.ts";
-import { kerberosRefusal } from "./kerberos-refusal.ts";
+import { isTicketExpired, kerberosRefusal } from "./kerberos-refusal.ts";
 import { listKeytabPrincipals } from "./keytab.ts";
 import { exchangeToken } from "./sasl-mechanism.ts";
 import type { SaslMechanism, SaslSession } from "./sasl-mechanism.ts";
@@ -36,6 +36,8 @@ export class GssapiMechanism implements SaslMechanism {
   readonly name = "GSSAPI";
   readonly #options: KerberosOptions;
   #user: string | undefined;
+  /** Number of the ticket cache in memory. */
+  #cache = 0;
 
   constructor(options: KerberosOptions) {
     this.#options = options;
@@ -62,6 +64,7 @@ export class GssapiMechanism implements SaslMechanism {
       try {
         return await call();
       } catch (error) {
+        if (isTicketExpired(error as Error)) this.#cache++;
         throw kerberosRefusal(error as Error, service, this.#options);
       }
     };
@@ -93,8 +96,22 @@ export class GssapiMechanism implements SaslMechanism {
     kerberos: KerberosModule,
     service: string,
   ): Promise<{ client: KerberosClient; first: Buffer }> {
+    try {
+      return await this.#start(kerberos, service);
+    } catch (error) {
+      // A KDC that was away is asked again after 30 s only, unless there is nothing in the cache.
+      if (this.#options.keytab === undefined || !isTicketExpired(error as Error)) throw error;
+      this.#cache++;
+      return this.#start(kerberos, service);
+    }
+  }
+
+  async #start(
+    kerberos: KerberosModule,
+    service: string,
+  ): Promise<{ client: KerberosClient; first: Buffer }> {
     const { keytab, principal } = this.#options;
-    useTicketsOf(keytab);
+    useTicketsOf(keytab, this.#cache);
     const client = await kerberos.initializeClient(service, {
       ...(principal !== undefined && { principal }),
       mechOID: kerberos.GSS_MECH_OID_KRB5,
