@@ -5,6 +5,7 @@
  */
 
 const CONTEXTS: readonly (readonly [RegExp, string])[] = [
+  [/^kafkajs Connection: (Request|Response) Sasl/, "security"],
   [/^kafkajs Connection: (Request|Response) /, "protocol"],
   [/^kafkajs Sasl/i, "security"],
   [/^kafkajs /, "broker"],
