@@ -10,6 +10,8 @@ const CONTEXTS: readonly (readonly [RegExp, string])[] = [
   [/^kafkajs Sasl/i, "security"],
   [/^kafkajs /, "broker"],
   [/^Connecting to Kafka/, "broker"],
+  [/^protocol: /, "protocol"],
+  [/^security: /, "security"],
   [/^group: /, "cgrp"],
   [/^fetching: /, "fetch"],
   [/^(publishing|partition \d+): /, "msg"],

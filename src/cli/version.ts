@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, realpathSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, join } from "node:path";
+import { loadKerberos } from "../kafka/kerberos-module.ts";
 
 /** In the order in which programs look for it. */
 const LIBPCAP_NAMES = ["libpcap.so.1", "libpcap.so.0.8", "libpcap.so"];
@@ -37,8 +38,18 @@ export function formatVersions(): string {
     `pcapts ${readPcaptsVersion()}\n` +
     `Node ${process.versions.node}\n` +
     `libpcap ${findLibpcapVersion() ?? "not found"}\n` +
-    `kafkajs ${readVersion(createRequire(import.meta.url).resolve("kafkajs/package.json"))}\n`
+    `kafkajs ${readVersion(createRequire(import.meta.url).resolve("kafkajs/package.json"))}\n` +
+    `kerberos ${findKerberosVersion() ?? "not found"}\n`
   );
+}
+
+/** Undefined where the optional package, or the library that it needs, cannot be loaded. */
+function findKerberosVersion(): string | undefined {
+  try {
+    return loadKerberos().version;
+  } catch {
+    return undefined;
+  }
 }
 
 function readVersion(packageFile: string | URL): string {

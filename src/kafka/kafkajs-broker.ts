@@ -210,12 +210,11 @@ export class KafkajsBroker {
   #sayProtection({ protection, sessionLifetimeMs }: KafkajsConnection): void {
     const { identity, logger } = this.#setup;
     if (!logger.isDebugEnabled()) return;
-    if (protection !== undefined) logger.debug(`${this.address}: ${protection}`, "security");
+    if (protection !== undefined) logger.debug(`security: ${this.address}: ${protection}`);
     if (identity.mechanism === undefined) return;
     logger.debug(
-      `${this.address}: logged in as ${identity.principal.shown} with ${identity.mechanism.name}` +
+      `security: ${this.address}: logged in as ${identity.principal.shown} with ${identity.mechanism.name}` +
         (sessionLifetimeMs === 0 ? "" : `, again before ${sessionLifetimeMs} ms are over`),
-      "security",
     );
   }
 

@@ -48,7 +48,7 @@ export class KafkajsConnection implements BrokerConnection {
     this.#requestTimeoutMs = requestTimeoutMs;
     this.#host = host;
     this.#renewal = new SessionRenewal(this.#connection, () =>
-      host.logger.debug(`${this.address}: logged in again`, "security"),
+      host.logger.debug(`security: ${this.address}: logged in again`),
     );
   }
 
@@ -137,9 +137,8 @@ export class KafkajsConnection implements BrokerConnection {
   ): void {
     const tookMs = (performance.now() - startMs).toFixed(1);
     this.#host.logger.debug(
-      `${this.address}: ${api} version ${version}, ${header.readInt32BE() + 4} bytes, ` +
+      `protocol: ${this.address}: ${api} version ${version}, ${header.readInt32BE() + 4} bytes, ` +
         `answered with ${payload.length + 8} bytes in ${tookMs} ms`,
-      "protocol",
     );
   }
 

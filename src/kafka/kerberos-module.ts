@@ -18,6 +18,7 @@ export interface KerberosClient {
 
 /** What is used of the npm package `kerberos` 7. */
 export interface KerberosModule {
+  readonly version: string;
   readonly GSS_MECH_OID_KRB5: number;
   /** @param service SERVICE@HOST */
   initializeClient(
