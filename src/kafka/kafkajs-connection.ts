@@ -103,7 +103,12 @@ export class KafkajsConnection implements BrokerConnection {
     let payload: Buffer;
     try {
       ({ payload } = await new Promise<{ payload: Buffer }>((resolve, reject) => {
-        const push = (): void =>
+        const push = (): void => {
+          // It may have been lost while a login held this back.
+          if (!this.isOpen()) {
+            reject(new ConnectionError("connection closed"));
+            return;
+          }
           connection.requestQueue.push({
             entry: {
               apiKey: API[request.api].key,
@@ -117,6 +122,7 @@ export class KafkajsConnection implements BrokerConnection {
             requestTimeout: request.timeoutMs ?? this.#requestTimeoutMs,
             sendRequest: () => this.#write(header, request.body),
           });
+        };
         this.#renewal.run(push, reject);
       }));
     } catch (error) {

@@ -88,9 +88,10 @@ export class SessionRenewal {
     }
     this.#keepReserve();
     this.#onRenewed();
+    // A write may ask for another, which goes behind those that waited.
     const held = this.#held ?? [];
-    this.#held = undefined;
     for (const { write } of held) write();
+    this.#held = undefined;
   }
 
   #keepReserve(): void {
