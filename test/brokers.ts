@@ -20,7 +20,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Kafka, logLevel } from "kafkajs";
+import { type Admin, Kafka, logLevel } from "kafkajs";
 import { endProcess, spawnWithParent, waitUntilListening } from "./server-process.ts";
 
 /** Kafka versions that `scripts/setup` can fetch: the first with `--test`, the others with `--long`. */
@@ -176,7 +176,7 @@ export async function createTopic(
   await admin.connect();
   try {
     await admin.createTopics({
-      waitForLeaders: true,
+      waitForLeaders: false,
       topics: [
         {
           topic: name,
@@ -189,8 +189,24 @@ export async function createTopic(
         },
       ],
     });
+    // kafkajs's own waiting gives up when a busy broker does not know the topic yet.
+    const deadline = Date.now() + START_TIMEOUT_MS;
+    while (!(await hasLeaders(admin, name))) {
+      if (Date.now() > deadline) throw new Error(`topic ${JSON.stringify(name)} has no leaders`);
+      await sleep(20);
+    }
   } finally {
     await admin.disconnect();
+  }
+}
+
+async function hasLeaders(admin: Admin, topic: string): Promise<boolean> {
+  try {
+    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+    return topics[0]?.partitions.every(({ leader }) => leader >= 0) ?? false;
+  } catch (error) {
+    if ((error as { type?: string }).type === "UNKNOWN_TOPIC_OR_PARTITION") return false;
+    throw error;
   }
 }
 
@@ -411,6 +427,24 @@ class KafkaProcess implements TestBroker {
       }),
     };
   }
+}
+
+/**
+ * Runs one of Kafka's own tools.
+ *
+ * @param mainClass such as `org.apache.kafka.tools.AclCommand`
+ * @returns its standard output
+ * @throws with what it said, unless it ends with 0
+ */
+export function runKafkaTool(
+  version: KafkaVersion,
+  mainClass: string,
+  args: readonly string[],
+): string {
+  const jvm = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", classPath(version)];
+  const run = spawnSync("java", [...jvm, mainClass, ...args], { encoding: "utf8" });
+  if (run.status === 0) return run.stdout;
+  throw new Error(`${mainClass} ${args.join(" ")} failed: ${run.error ?? run.stderr}${run.stdout}`);
 }
 
 /** Jars of one version, as set-up left them. */

@@ -18,17 +18,15 @@ export interface CertificateFiles {
   readonly certificate: string;
   /** PEM, PKCS#8. */
   readonly key: string;
-  /** Key and certificate in one PEM file, as a broker's `ssl.keystore.location` takes them. */
-  readonly keystore: string;
+  /** Key and certificate encrypted with `password`, PKCS#12. */
+  readonly pkcs12: string;
+  readonly password: string;
 }
 
 /** The same with the forms that clients use. */
 export interface ClientCertificateFiles extends CertificateFiles {
   /** The key encrypted with `password`, PEM. */
   readonly encryptedKey: string;
-  /** Key and certificate encrypted with `password`, PKCS#12. */
-  readonly pkcs12: string;
-  readonly password: string;
 }
 
 /** Whom a certificate is for. */
@@ -38,6 +36,8 @@ interface CertificateSubject {
   /** Days from now; negative: it is over. */
   readonly days?: number;
 }
+
+const NEW_KEY = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
 
 /** An authority and what it signed. */
 export class Certificates {
@@ -62,9 +62,7 @@ export class Certificates {
     fs.mkdirSync(this.directory, { recursive: true });
     for (const name of ["authority", "stranger"]) {
       this.#openssl(
-        ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"],
-        ...["-days", "30", "-subj", `/O=pcapts tests/CN=${name}`],
-        ...["-keyout", `${name}.key`, "-out", `${name}.pem`],
+        `req -x509 ${NEW_KEY} -days 30 -subj /O=pcapts/CN=${name} -keyout ${name}.key -out ${name}.pem`,
       );
     }
   }
@@ -81,52 +79,44 @@ export class Certificates {
   /** A certificate whose common name is the principal's name. */
   createClient(commonName: string): ClientCertificateFiles {
     const files = this.#create(commonName, { commonName });
-    const password = `key-${randomBytes(9).toString("hex")}`;
-    const encryptedKey = path.join(this.directory, `${commonName}-encrypted.key`);
-    const pkcs12 = path.join(this.directory, `${commonName}.p12`);
+    const encryptedKey = this.#path(`${commonName}-encrypted.key`);
     this.#openssl(
-      ...["pkcs8", "-topk8", "-v2", "aes256", "-passout", `pass:${password}`],
-      ...["-in", files.key, "-out", encryptedKey],
+      `pkcs8 -topk8 -v2 aes256 -passout pass:${files.password} -in ${files.key} -out ${encryptedKey}`,
     );
-    this.#openssl(
-      ...["pkcs12", "-export", "-passout", `pass:${password}`, "-name", commonName],
-      ...["-in", files.certificate, "-inkey", files.key, "-certfile", this.authority],
-      ...["-out", pkcs12],
-    );
-    return { ...files, encryptedKey, pkcs12, password };
+    return { ...files, encryptedKey };
   }
 
   #create(name: string, subject: CertificateSubject): CertificateFiles {
     const { commonName, alternativeNames, days = 30 } = subject;
-    const certificate = path.join(this.directory, `${name}.pem`);
-    const key = path.join(this.directory, `${name}.key`);
-    const request = path.join(this.directory, `${name}.csr`);
-    const extensions = path.join(this.directory, `${name}.ext`);
     this.#openssl(
-      ...["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"],
-      ...["-subj", `/O=pcapts tests/CN=${commonName}`, "-keyout", key, "-out", request],
+      `req -new ${NEW_KEY} -subj /O=pcapts/CN=${commonName} -keyout ${name}.key -out ${name}.csr`,
     );
-    const lines = ["basicConstraints = CA:FALSE", "extendedKeyUsage = serverAuth, clientAuth"];
-    if (alternativeNames !== undefined) lines.push(`subjectAltName = ${alternativeNames}`);
-    fs.writeFileSync(extensions, `${lines.join("\n")}\n`);
+    const extensions = ["basicConstraints = CA:FALSE", "extendedKeyUsage = serverAuth, clientAuth"];
+    if (alternativeNames !== undefined) extensions.push(`subjectAltName = ${alternativeNames}`);
+    fs.writeFileSync(this.#path(`${name}.ext`), `${extensions.join("\n")}\n`);
     this.#openssl(
-      ...[
-        "x509",
-        "-req",
-        "-days",
-        String(days),
-        "-set_serial",
-        `0x${randomBytes(8).toString("hex")}`,
-      ],
-      ...["-CA", this.authority, "-CAkey", path.join(this.directory, "authority.key")],
-      ...["-extfile", extensions, "-in", request, "-out", certificate],
+      `x509 -req -days ${days} -set_serial 0x${randomBytes(8).toString("hex")} ` +
+        `-CA authority.pem -CAkey authority.key -extfile ${name}.ext -in ${name}.csr -out ${name}.pem`,
     );
-    const keystore = path.join(this.directory, `${name}-keystore.pem`);
-    fs.writeFileSync(keystore, fs.readFileSync(key, "utf8") + fs.readFileSync(certificate, "utf8"));
-    return { certificate, key, keystore };
+    const password = `key-${randomBytes(9).toString("hex")}`;
+    this.#openssl(
+      `pkcs12 -export -passout pass:${password} -name ${name} -in ${name}.pem -inkey ${name}.key ` +
+        `-certfile authority.pem -out ${name}.p12`,
+    );
+    return {
+      certificate: this.#path(`${name}.pem`),
+      key: this.#path(`${name}.key`),
+      pkcs12: this.#path(`${name}.p12`),
+      password,
+    };
   }
 
-  #openssl(...args: readonly string[]): void {
-    execFileSync("openssl", args, { cwd: this.directory, stdio: "pipe" });
+  #path(name: string): string {
+    return path.join(this.directory, name);
+  }
+
+  /** Runs openssl in the directory with the words of a line. */
+  #openssl(line: string): void {
+    execFileSync("openssl", line.split(" "), { cwd: this.directory, stdio: "pipe" });
   }
 }

@@ -43,6 +43,8 @@ export interface KerberosRealm {
    * @returns its whole name, `alice@PCAPTS.TEST`
    */
   addPrincipal(name: string, options?: PrincipalOptions): string;
+  /** Gives a principal a new key; keytabs made before hold the old one. */
+  changeKey(name: string): void;
   /** Writes the keys of principals into a new file; a principal's keys stay as they are. */
   keytab(...names: readonly string[]): string;
   /**
@@ -117,6 +119,10 @@ class RealmDirectory implements KerberosRealm {
       name,
     );
     return `${name}@${REALM}`;
+  }
+
+  changeKey(name: string): void {
+    this.#administer("change_password", "-randkey", name);
   }
 
   keytab(...names: readonly string[]): string {

@@ -14,6 +14,9 @@
  * | REAUTH         | SASL_PLAINTEXT | sessions end after `REAUTH_MS`                          |
  * | SCRAM_ONLY     | SASL_PLAINTEXT | no mechanism but SCRAM-SHA-512                          |
  *
+ * With Kafka 2.7.2, which knows no tokens and keeps SCRAM's users in ZooKeeper, the mechanisms are
+ * GSSAPI and PLAIN, and SCRAM_ONLY has PLAIN.
+ *
  * `packets` exists in every mechanism and may do everything with topics and
  * groups whose names begin with `pcap-`; `visitor` exists in every mechanism
  * and may do nothing. `sharedSecureCluster()` is the one that `scripts/test`
@@ -101,6 +104,8 @@ export interface SecureClusterFacts {
   readonly stranger: string;
   readonly tokens: TokenIssuer;
   readonly realmDirectory: string;
+  /** What the broker logged, with every login at DEBUG. */
+  readonly brokerLogFile: string;
 }
 
 /** A secure cluster, in the process that started it or in another. */
@@ -186,6 +191,7 @@ export async function startSecureCluster(
       stranger: certificates.stranger,
       tokens: { url: tokens.url, clientSecret: tokens.clientSecret },
       realmDirectory: realm.directory,
+      brokerLogFile: path.join(broker.directory, "kafka.log"),
     };
     const factsFile = path.join(directory, "facts.json");
     fs.writeFileSync(factsFile, JSON.stringify(facts));
@@ -241,7 +247,12 @@ function secureBrokerOptions(version: KafkaVersion, around: Surroundings): Broke
     version,
     listeners: LISTENERS,
     jvmArguments: [
+      // Where Kafka 2.7 reads the name of the realm; Java 17 hides it otherwise.
+      ...(zookeeper ? ["--add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAMED"] : []),
       `-Djava.security.krb5.conf=${realm.configFile}`,
+      // They tell of each login, each further one, and each session that ended without one.
+      "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.common.network.Selector=debug",
+      "-Dorg.slf4j.simpleLogger.log.kafka.network.Processor=debug",
       `-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=${keySetEndpoint(tokens)}`,
     ],
     properties: (_place: BrokerPlace) => ({
@@ -252,11 +263,10 @@ function secureBrokerOptions(version: KafkaVersion, around: Surroundings): Broke
       "ssl.principal.mapping.rules": "RULE:^CN=([^,]+).*$/$1/,DEFAULT",
       "ssl.truststore.type": "PEM",
       "ssl.truststore.location": certificates.authority,
-      "ssl.keystore.type": "PEM",
-      "ssl.keystore.location": server.keystore,
+      ...keystoreOf("", server),
       "listener.name.client_cert.ssl.client.auth": "required",
-      ...keystoreOf("expired", expired),
-      ...keystoreOf("elsewhere", elsewhere),
+      ...keystoreOf("listener.name.expired.", expired),
+      ...keystoreOf("listener.name.elsewhere.", elsewhere),
       ...mechanisms.of("sasl_plaintext", all),
       ...mechanisms.of("sasl_ssl", all),
       ...mechanisms.of("reauth", all),
@@ -266,10 +276,13 @@ function secureBrokerOptions(version: KafkaVersion, around: Surroundings): Broke
   };
 }
 
-function keystoreOf(listener: string, files: CertificateFiles): Record<string, string> {
+/** As PKCS#12: Kafka 2.7 takes no PEM without a password. */
+function keystoreOf(prefix: string, files: CertificateFiles): Record<string, string> {
   return {
-    [`listener.name.${listener}.ssl.keystore.type`]: "PEM",
-    [`listener.name.${listener}.ssl.keystore.location`]: files.keystore,
+    [`${prefix}ssl.keystore.type`]: "PKCS12",
+    [`${prefix}ssl.keystore.location`]: files.pkcs12,
+    [`${prefix}ssl.keystore.password`]: files.password,
+    [`${prefix}ssl.key.password`]: files.password,
   };
 }
 
@@ -343,6 +356,27 @@ export async function grant(bootstrap: string, ...grants: readonly Grant[]): Pro
         operation: kafkajs.AclOperationTypes[one.operation],
         permissionType: AclPermissionTypes.ALLOW,
       })),
+    });
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+/** Takes away all rights on a topic, through a listener whose user may do so. */
+export async function revoke(bootstrap: string, topic: string): Promise<void> {
+  const admin = new Kafka({ brokers: [bootstrap], logLevel: logLevel.NOTHING }).admin();
+  await admin.connect();
+  try {
+    await admin.deleteAcls({
+      filters: [
+        {
+          resourceType: AclResourceTypes.TOPIC,
+          resourceName: topic,
+          resourcePatternType: ResourcePatternTypes.LITERAL,
+          operation: kafkajs.AclOperationTypes.ANY,
+          permissionType: AclPermissionTypes.ANY,
+        },
+      ],
     });
   } finally {
     await admin.disconnect();

@@ -57,6 +57,11 @@ export async function fetchToken(
   return token;
 }
 
+/** All tokens that were given out so far, for tests that look for them where they must not be. */
+export async function fetchIssuedTokens(issuer: TokenIssuer): Promise<string[]> {
+  return (await (await fetch(`${issuer.url}/issued`)).json()) as string[];
+}
+
 /** Starts a server with a new key on a free port; it does not keep the process alive. */
 export async function startTokenServer(): Promise<TokenServer> {
   const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
@@ -64,6 +69,7 @@ export async function startTokenServer(): Promise<TokenServer> {
   const keyId = createHash("sha256").update(String(jwk["n"])).digest("base64url").slice(0, 16);
   const clientSecret = `secret=${randomBytes(12).toString("hex")}`;
 
+  const issued: string[] = [];
   const issueToken = (subject: string, scope: string, lifetimeSeconds: number): string => {
     const nowSeconds = Math.floor(Date.now() / 1000);
     const header = { alg: "RS256", typ: "JWT", kid: keyId };
@@ -79,7 +85,9 @@ export async function startTokenServer(): Promise<TokenServer> {
     const text = [header, claims]
       .map((part) => Buffer.from(JSON.stringify(part)).toString("base64url"))
       .join(".");
-    return `${text}.${sign("RSA-SHA256", Buffer.from(text), privateKey).toString("base64url")}`;
+    const signature = sign("RSA-SHA256", Buffer.from(text), privateKey).toString("base64url");
+    issued.push(`${text}.${signature}`);
+    return `${text}.${signature}`;
   };
 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -87,6 +95,7 @@ export async function startTokenServer(): Promise<TokenServer> {
     if (address.pathname === "/keys") {
       return reply(response, 200, { keys: [{ ...jwk, kid: keyId, use: "sig", alg: "RS256" }] });
     }
+    if (address.pathname === "/issued") return reply(response, 200, issued);
     const form = new URLSearchParams(await readText(request));
     if (address.pathname !== "/token" || request.method !== "POST") {
       return reply(response, 404, { error: "not_found" });
