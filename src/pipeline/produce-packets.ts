@@ -3,6 +3,7 @@ import type { LiveSource } from "../capture/live-source.ts";
 import { PcaptsError } from "../errors.ts";
 import { Publisher } from "../kafka/publisher.ts";
 import type { Delivery } from "../kafka/delivery.ts";
+import { describeClient } from "../kafka/client-description.ts";
 import { asUnreachable, persistently } from "../kafka/persistently.ts";
 import { prepareTopic } from "../kafka/topic.ts";
 import type { PublishableTopic } from "../kafka/topic.ts";
@@ -112,10 +113,7 @@ class ProduceRun implements Run<ProduceSummary> {
   async #publishAll(transport: Transport): Promise<void> {
     const { kafka, topic, newTopicPartitions } = this.#options;
     const { signal } = this.#stopping;
-    const brokers = kafka.brokers.map(({ host, port }) => `${host}:${port}`).join(",");
-    this.#logger.info(
-      `Connecting to Kafka; ${JSON.stringify({ "bootstrap.servers": brokers, "client.id": kafka.clientId })}`,
-    );
+    this.#logger.info(`Connecting to Kafka; ${describeClient(kafka)}`);
     await transport.connect(signal);
     const target = await prepareTopic(
       transport,
