@@ -3,28 +3,24 @@
 // Each program is a process of its own, measured from start to end by the kernel's account of it. The
 // programs take turns, so that what else the machine does meets all of them; ratios are taken
 // within a round, because only those compare like with like.
-import { execFileSync, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
-import { cpus, loadavg, release, tmpdir, totalmem } from "node:os";
+import { tmpdir } from "node:os";
 import path from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { Kafka, logLevel } from "kafkajs";
-import {
-  type TestBroker,
-  createTopic,
-  projectRoot,
-  randomTopicName,
-  startBroker,
-} from "../test/brokers.ts";
-import { replaceDocsBlock } from "./docs-block.ts";
+import { BenchUsageError } from "./arguments.ts";
+import { BenchBroker } from "./bench-broker.ts";
+import { writeDocsBlock } from "./docs-block.ts";
 import { generateCapture } from "./generate-capture.ts";
-import { cpuSecondsOf, measure, stopMeasuring } from "./measure.ts";
-import { BENCH_USAGE, type BenchOptions, BenchUsageError, parseBenchOptions } from "./options.ts";
+import { atEnd } from "./life.ts";
+import { type Machine, describeMachine, fileSystemOf } from "./machine.ts";
+import { cpuSecondsOf, measure } from "./measure.ts";
+import { BENCH_USAGE, type BenchOptions, parseBenchOptions } from "./options.ts";
 import { faultOfOutput } from "./output-check.ts";
+import { compilePeers } from "./peers.ts";
 import {
+  C_PEERS,
   type Program,
   choosePrograms,
-  compilePeers,
   libraryVersions,
   ownPublisher,
 } from "./programs.ts";
@@ -32,9 +28,6 @@ import type { Environment, Report, Run, Workload } from "./report.ts";
 import { inTurn } from "./statistics.ts";
 import { formatReport, formatRun } from "./tables.ts";
 
-const HEAP_MEGABYTES = 1024;
-/** For making a topic ready, and for its files to go. */
-const TOPIC_TIMEOUT_MS = 30_000;
 /** What warms up is this part of a run: the broker's JVM compiles what it meets often. */
 const WARM_UP_SHARE = 5;
 
@@ -48,7 +41,7 @@ interface Input {
 /** What the runs share. */
 interface Bench {
   readonly options: BenchOptions;
-  readonly broker: TestBroker;
+  readonly broker: BenchBroker;
   /** On disk, beside the broker's data. */
   readonly scratch: string;
   readonly outputFile: string;
@@ -78,35 +71,21 @@ if (options.help) {
 }
 
 async function measureAll(wanted: BenchOptions): Promise<Report> {
-  const loadAverage = loadavg()[0] ?? NaN;
-  if (loadAverage > 0.5) {
-    console.log(`bench: the machine is not quiet (load ${loadAverage.toFixed(2)}): expect noise`);
-  }
-  compilePeers();
+  const machine = describeMachine();
+  compilePeers(C_PEERS);
   const { programs, absent } = choosePrograms(wanted);
   const scratch = fs.mkdtempSync(path.join(tmpdir(), "pcapts-bench-"));
   let outputFolder = scratch;
-  let broker: TestBroker | undefined;
+  let broker: BenchBroker | undefined;
   const cleanUp = (): void => {
     for (const folder of new Set([scratch, outputFolder])) {
       fs.rmSync(folder, { recursive: true, force: true });
     }
   };
-  process.once("exit", cleanUp);
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.once(signal, () => {
-      stopMeasuring();
-      // The broker goes at exit.
-      process.exit(130);
-    });
-  }
+  atEnd(cleanUp);
   try {
     outputFolder = makeOutputFolder(scratch, wanted);
-    broker = await startBroker({
-      jvm: "server",
-      heapMegabytes: HEAP_MEGABYTES,
-      properties: { "log.retention.ms": -1, "log.segment.delete.delay.ms": 100 },
-    });
+    broker = await BenchBroker.start();
     const bench: Bench = {
       options: wanted,
       broker,
@@ -116,7 +95,7 @@ async function measureAll(wanted: BenchOptions): Promise<Report> {
       runs: [],
       deadlineMs: Date.now() + wanted.totalLimitSeconds * 1000,
     };
-    const environment = describeEnvironment(bench, loadAverage);
+    const environment = describeEnvironment(bench, machine);
     await measureWorkloads(bench);
     return {
       table: wanted.table2 ? 2 : 1,
@@ -149,9 +128,7 @@ function publishReport(report: Report, { jsonFile, docs }: BenchOptions): void {
     console.error("bench: docs/benchmarks.md stays as it is, because not every run counts");
     return;
   }
-  const file = path.join(projectRoot, "docs/benchmarks.md");
-  const block = report.table === 1 ? "table 1" : "table 2";
-  fs.writeFileSync(file, replaceDocsBlock(fs.readFileSync(file, "utf8"), block, text));
+  writeDocsBlock(report.table === 1 ? "table 1" : "table 2", text);
 }
 
 async function measureWorkloads(bench: Bench): Promise<void> {
@@ -191,7 +168,7 @@ async function measureWorkload(
   if (readers.length > 0) {
     const small = await fillTopic(bench, warmUp, workload);
     for (const program of readers) await readOnce(bench, program, small, warmUp, workload, 0);
-    await deleteTopic(bench, small);
+    await bench.broker.deleteTopic(small);
     topic = await fillTopic(bench, input, workload);
   }
   for (let round = 1; round <= wanted.rounds; round++) {
@@ -203,14 +180,14 @@ async function measureWorkload(
       await readOnce(bench, program, topic, input, workload, round);
     }
   }
-  if (topic !== undefined) await deleteTopic(bench, topic);
+  if (topic !== undefined) await bench.broker.deleteTopic(topic);
 }
 
 /** The topic that all readers read: pcapts' own, as that is what its users have. */
 async function fillTopic(bench: Bench, input: Input, workload: Workload): Promise<string> {
-  const topic = await newTopic(bench, "read", workload.partitions);
+  const topic = await bench.broker.newTopic("read", workload.partitions);
   const run = await runOnce(bench, ownPublisher(), topic, input, workload, 0);
-  const stored = await recordsOf(bench, topic);
+  const stored = await bench.broker.recordsOf(topic);
   if (run.fault !== undefined || stored !== input.frames) {
     throw new Error(`Cannot fill a topic to read: ${run.fault ?? `it has ${stored} records`}`);
   }
@@ -224,10 +201,10 @@ async function publishOnce(
   workload: Workload,
   round: number,
 ): Promise<void> {
-  const topic = await newTopic(bench, program.name, workload.partitions);
+  const topic = await bench.broker.newTopic(program.name, workload.partitions);
   const run = await runOnce(bench, program, topic, input, workload, round);
-  const stored = await recordsOf(bench, topic);
-  await deleteTopic(bench, topic);
+  const stored = await bench.broker.recordsOf(topic);
+  await bench.broker.deleteTopic(topic);
   keep(bench, {
     ...run,
     fault:
@@ -261,9 +238,6 @@ async function runOnce(
   const leftSeconds = (bench.deadlineMs - Date.now()) / 1000;
   if (leftSeconds <= 0) throw new OutOfTime();
   const brokerPid = bench.broker.pid;
-  if (brokerPid === undefined) {
-    throw new Error(`Kafka has ended; the end of its log:\n${bench.broker.log().slice(-2_000)}`);
-  }
   const frames = Math.max(1, Math.round(input.frames / program.share));
   // What an earlier run left for the disk shall not be written during this one.
   spawnSync("sync", ["-f", bench.scratch]);
@@ -319,90 +293,11 @@ function makeOutputFolder(scratch: string, { frames, frameBytes, table2 }: Bench
   return scratch;
 }
 
-function describeEnvironment(bench: Bench, loadAverage: number): Environment {
-  const processors = cpus();
-  const gigabytes = (totalmem() / 2 ** 30).toFixed(0);
-  const dataPlace = fileSystemOf(bench.broker.directory);
-  const outputPlace = fileSystemOf(path.dirname(bench.outputFile));
+function describeEnvironment(bench: Bench, machine: Machine): Environment {
   return {
-    date: new Date().toISOString().slice(0, 10),
-    commit: commit(),
-    machine: `${processors.length} × ${processors[0]?.model ?? "?"}, ${gigabytes} GB`,
-    system: `Linux ${release().split("-")[0]}, ${distribution()}`,
+    ...machine,
     software: libraryVersions(),
-    broker:
-      `Kafka 4.3.0 on the same machine, one node, heap ${HEAP_MEGABYTES} MB, G1, data on ${dataPlace}; ` +
-      "a fresh topic for each publishing run, made before it",
-    output: `a file on ${outputPlace}`,
-    loadAverage,
+    broker: `${bench.broker.describe()}; a fresh topic for each publishing run, made before it`,
+    output: `a file on ${fileSystemOf(path.dirname(bench.outputFile))}`,
   };
-}
-
-function fileSystemOf(folder: string): string {
-  return execFileSync("stat", ["-f", "-c", "%T", folder], { encoding: "utf8" }).trim();
-}
-
-function distribution(): string {
-  try {
-    return /^PRETTY_NAME="(.*)"$/m.exec(fs.readFileSync("/etc/os-release", "utf8"))?.[1] ?? "?";
-  } catch {
-    return "?";
-  }
-}
-
-function commit(): string {
-  const run = spawnSync("git", ["describe", "--always", "--dirty"], {
-    cwd: projectRoot,
-    encoding: "utf8",
-  });
-  return run.status === 0 ? run.stdout.trim() : "unknown";
-}
-
-/** A topic whose partitions all answer, so that no program waits for a leader. */
-async function newTopic(bench: Bench, prefix: string, partitions: number): Promise<string> {
-  const topic = randomTopicName(prefix);
-  const deadline = Date.now() + TOPIC_TIMEOUT_MS;
-  let made = false;
-  for (;;) {
-    try {
-      // Made once; Kafka may fail while not every part of it knows the topic.
-      if (!made) await createTopic(bench.broker.bootstrap, topic, { partitions });
-      made = true;
-      await recordsOf(bench, topic);
-      return topic;
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-      await sleep(100);
-    }
-  }
-}
-
-async function withAdmin<T>(
-  { broker }: Bench,
-  work: (admin: ReturnType<Kafka["admin"]>) => Promise<T>,
-): Promise<T> {
-  const admin = new Kafka({ brokers: [broker.bootstrap], logLevel: logLevel.NOTHING }).admin();
-  await admin.connect();
-  try {
-    return await work(admin);
-  } finally {
-    await admin.disconnect();
-  }
-}
-
-function recordsOf(bench: Bench, topic: string): Promise<number> {
-  return withAdmin(bench, async (admin) => {
-    const offsets = await admin.fetchTopicOffsets(topic);
-    return offsets.reduce((sum, { high, low }) => sum + Number(high) - Number(low), 0);
-  });
-}
-
-/** Resolves when its files are gone, so that the disk holds no more than two topics. */
-async function deleteTopic(bench: Bench, topic: string): Promise<void> {
-  await withAdmin(bench, (admin) => admin.deleteTopics({ topics: [topic] }));
-  const data = path.join(bench.broker.directory, "data");
-  const deadline = Date.now() + TOPIC_TIMEOUT_MS;
-  while (fs.readdirSync(data).some((name) => name.startsWith(topic)) && Date.now() < deadline) {
-    await sleep(100);
-  }
 }

@@ -1,5 +1,22 @@
-/** Blocks of docs/benchmarks.md that measuring fills in. */
-export type DocsBlock = "table 1" | "table 2";
+import { readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { projectRoot } from "../test/brokers.ts";
+
+/** Blocks that measuring fills in, and the pages they stand in. */
+const BLOCK_PAGES = {
+  "table 1": "docs/benchmarks.md",
+  "table 2": "docs/benchmarks.md",
+  live: "docs/live-benchmarks.md",
+} as const;
+
+/** Name of a block, as its marks say it. */
+export type DocsBlock = keyof typeof BLOCK_PAGES;
+
+/** Puts what was measured into its page. */
+export function writeDocsBlock(block: DocsBlock, content: string): void {
+  const file = path.join(projectRoot, BLOCK_PAGES[block]);
+  writeFileSync(file, replaceDocsBlock(readFileSync(file, "utf8"), block, content));
+}
 
 /**
  * Replaces what stands between a block's two marks.

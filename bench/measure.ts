@@ -25,32 +25,52 @@ export interface Measuring {
   /** Where the cost is passed through. */
   readonly resultFile: string;
   readonly limitSeconds: number;
+  /** Over this process's environment. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
-let running: ChildProcess | undefined;
+/** A program while it runs. */
+export interface Measured {
+  /** Resolves with the program's end. It dies with this process. */
+  readonly cost: Promise<Cost>;
+  /** The end of what it wrote to standard error so far. */
+  errorOutput(): string;
+  /** Sends it SIGINT, as Ctrl-C does. */
+  interrupt(): void;
+}
+
+const running = new Set<ChildProcess>();
 
 /** Runs a program from start to end. It dies with this process. */
-export async function measure(measuring: Measuring): Promise<Cost> {
-  const { command, output, resultFile, limitSeconds } = measuring;
+export function measure(measuring: Measuring): Promise<Cost> {
+  return startMeasuring(measuring).cost;
+}
+
+/** Starts a program that runs until it is interrupted, or ends. */
+export function startMeasuring(measuring: Measuring): Measured {
+  const { command, output, resultFile, limitSeconds, environment } = measuring;
   const watcher = [path.join(projectRoot, "bench/peers/measure.py"), String(limitSeconds)];
   const child = spawn(pythonExecutable, [...watcher, resultFile, output, ...command], {
     stdio: ["ignore", "ignore", "pipe"],
+    env: { ...process.env, ...environment },
   });
-  running = child;
-  let complaint = "";
+  running.add(child);
+  let said = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    complaint = (complaint + text).slice(-2_000);
+    said = (said + text).slice(-4_000);
   });
-  const [status] = (await once(child, "close")) as [number | null];
-  running = undefined;
-  if (status !== 0) throw new Error(`Cannot measure ${command.join(" ")}: ${complaint}`);
-  const cost = JSON.parse(readFileSync(resultFile, "utf8")) as Omit<Cost, "complaint">;
-  return { ...cost, complaint: complaint.trim().split("\n").slice(-3).join("\n") };
+  const cost = once(child, "close").then(([status]: (number | null)[]): Cost => {
+    running.delete(child);
+    if (status !== 0) throw new Error(`Cannot measure ${command.join(" ")}: ${said}`);
+    const result = JSON.parse(readFileSync(resultFile, "utf8")) as Omit<Cost, "complaint">;
+    return { ...result, complaint: said.trim().split("\n").slice(-3).join("\n") };
+  });
+  return { cost, errorOutput: () => said, interrupt: () => void child.kill("SIGUSR1") };
 }
 
-/** Ends the program that is being measured, if there is one. */
+/** Ends the programs that are being measured, if there are any. */
 export function stopMeasuring(): void {
-  running?.kill("SIGTERM");
+  for (const child of running) child.kill("SIGTERM");
 }
 
 /** User and system seconds that a process has taken so far (proc(5), stat). */

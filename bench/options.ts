@@ -1,4 +1,4 @@
-import { parseArgs } from "node:util";
+import { BenchUsageError, optional, parseCount, parseFlags, parseNames } from "./arguments.ts";
 
 /** What is measured: a capture file into a topic, or a topic out as pcap. */
 export type Task = "publish" | "read";
@@ -27,9 +27,6 @@ export interface BenchOptions {
   readonly totalLimitSeconds: number;
   readonly help: boolean;
 }
-
-/** Something in the command line that cannot be meant. */
-export class BenchUsageError extends Error {}
 
 /** Programs of each task, pcapts first. */
 export const PROGRAM_NAMES: Readonly<Record<Task, readonly string[]>> = {
@@ -61,79 +58,54 @@ export const BENCH_USAGE = `usage: npm run bench -- [options]
  * @throws BenchUsageError naming the flag and what it expects
  */
 export function parseBenchOptions(argv: readonly string[]): BenchOptions {
-  const values = parseFlags(argv);
+  const values = parseFlags(argv, {
+    frames: { type: "string" },
+    rounds: { type: "string" },
+    only: { type: "string" },
+    peers: { type: "string" },
+    partitions: { type: "string" },
+    "frame-bytes": { type: "string" },
+    table2: { type: "boolean" },
+    json: { type: "string" },
+    from: { type: "string" },
+    docs: { type: "boolean" },
+    "run-limit": { type: "string" },
+    "total-limit": { type: "string" },
+    help: { type: "boolean", short: "h" },
+  });
   const table2 = values.table2 ?? false;
   const frameBytes = optional(values["frame-bytes"], (text) => frameLength(text));
   if (table2 && (frameBytes !== undefined || values.partitions !== undefined)) {
     throw new BenchUsageError("--table2 has its own partitions and frame lengths");
   }
-  const tasks = new Set(chosen("--only", values.only ?? "publish,read", ["publish", "read"]));
+  const tasks = new Set(
+    parseNames<Task>("--only", values.only ?? "publish,read", ["publish", "read"]),
+  );
   const known = table2
     ? TABLE2_PROGRAM_NAMES
-    : [...new Set([...tasks].flatMap((task) => PROGRAM_NAMES[task as Task]))];
+    : [...new Set([...tasks].flatMap((task) => PROGRAM_NAMES[task]))];
   return {
-    frames: count("--frames", values.frames ?? (table2 ? "1000000" : "5000000")),
-    rounds: count("--rounds", values.rounds ?? (table2 ? "3" : "5")),
-    tasks: tasks as Set<Task>,
-    peers: optional(values.peers, (text) => new Set(["pcapts", ...chosen("--peers", text, known)])),
-    partitions: count("--partitions", values.partitions ?? "4"),
+    frames: parseCount("--frames", values.frames ?? (table2 ? "1000000" : "5000000")),
+    rounds: parseCount("--rounds", values.rounds ?? (table2 ? "3" : "5")),
+    tasks,
+    peers: optional(
+      values.peers,
+      (text) => new Set(["pcapts", ...parseNames("--peers", text, known)]),
+    ),
+    partitions: parseCount("--partitions", values.partitions ?? "4"),
     frameBytes,
     table2,
     jsonFile: values.json,
     fromFile: values.from,
     docs: values.docs ?? false,
-    runLimitSeconds: count("--run-limit", values["run-limit"] ?? "900"),
-    totalLimitSeconds: count("--total-limit", values["total-limit"] ?? "10800"),
+    runLimitSeconds: parseCount("--run-limit", values["run-limit"] ?? "900"),
+    totalLimitSeconds: parseCount("--total-limit", values["total-limit"] ?? "10800"),
     help: values.help ?? false,
   };
 }
 
-function parseFlags(argv: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...argv],
-      options: {
-        frames: { type: "string" },
-        rounds: { type: "string" },
-        only: { type: "string" },
-        peers: { type: "string" },
-        partitions: { type: "string" },
-        "frame-bytes": { type: "string" },
-        table2: { type: "boolean" },
-        json: { type: "string" },
-        from: { type: "string" },
-        docs: { type: "boolean" },
-        "run-limit": { type: "string" },
-        "total-limit": { type: "string" },
-        help: { type: "boolean", short: "h" },
-      },
-    }).values;
-  } catch (error) {
-    throw new BenchUsageError(error instanceof Error ? error.message : String(error));
-  }
-}
-
-function optional<T>(text: string | undefined, parse: (text: string) => T): T | undefined {
-  return text === undefined ? undefined : parse(text);
-}
-
-function count(flag: string, text: string): number {
-  const number = Number(text.replaceAll(/[_,]/g, ""));
-  if (Number.isSafeInteger(number) && number > 0) return number;
-  throw new BenchUsageError(`${flag} expects a positive integer, not ${JSON.stringify(text)}`);
-}
-
 function frameLength(text: string): number {
-  const bytes = count("--frame-bytes", text);
+  const bytes = parseCount("--frame-bytes", text);
   if (bytes >= 54 && bytes <= 1514 && bytes % 2 === 0) return bytes;
   throw new BenchUsageError(`--frame-bytes expects an even number from 54 to 1514, not ${bytes}`);
-}
-
-function chosen(flag: string, text: string, known: readonly string[]): string[] {
-  const names = text.split(",").filter((name) => name !== "");
-  const unknown = names.find((name) => !known.includes(name));
-  if (unknown === undefined && names.length > 0) return names;
-  throw new BenchUsageError(
-    `${flag} expects some of ${known.join(", ")}, not ${JSON.stringify(unknown ?? text)}`,
-  );
 }

@@ -1,9 +1,18 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
-import { cacheDirectory, projectRoot, pythonExecutable } from "../test/brokers.ts";
+import { cacheDirectory, pythonExecutable } from "../test/brokers.ts";
 import type { BenchOptions } from "./options.ts";
 import { PROGRAM_NAMES, TABLE2_PROGRAM_NAMES } from "./options.ts";
+import {
+  cPeer,
+  compiledPeer,
+  ownProgram,
+  peerFile,
+  versionOfCPeer,
+  versionOfCompiler,
+  versionOfPython,
+} from "./peers.ts";
 import type { AbsentProgram, ProgramInReport } from "./report.ts";
 
 /** What one run works on. */
@@ -30,30 +39,17 @@ export interface Programs {
   readonly absent: readonly AbsentProgram[];
 }
 
-const peerFile = (name: string): string => path.join(projectRoot, "bench/peers", name);
-const compiledPeer = (name: string): string => path.join(projectRoot, "dist/bench/peers", name);
-const cPeer = (name: string): string => path.join(cacheDirectory, "bench", name);
-
-/** Compiles the C programs against the system's librdkafka and libpcap, into the cache. */
-export function compilePeers(): void {
-  mkdirSync(path.join(cacheDirectory, "bench"), { recursive: true });
-  for (const name of ["produce", "produce-batch", "consume-batch"]) {
-    const flags = ["-O2", "-Wall", "-Wextra", "-o", cPeer(name), peerFile(`${name}.c`)];
-    execFileSync("cc", [...flags, "-lrdkafka", "-lpcap"], { stdio: "inherit" });
-  }
-}
+/** C programs of the comparison. */
+export const C_PEERS: readonly string[] = ["produce", "produce-batch", "consume-batch"];
 
 /** Versions of the libraries that the programs run on. */
 export function libraryVersions(): string {
-  const python =
-    "import platform, confluent_kafka as c; print(f'Python {platform.python_version()}, " +
-    "confluent-kafka {c.version()} (librdkafka {c.libversion()[0]})')";
   return [
     `Node ${process.version}`,
-    `${firstLine(cPeer("produce"), ["--version"])} for C and node-rdkafka`,
-    firstLine(pythonExecutable, ["-c", python]),
+    `${versionOfCPeer("produce")} for C and node-rdkafka`,
+    versionOfPython(),
     `kcat ${/librdkafka ([\d.]+)/.exec(execFileSync("kcat", ["-V"], { encoding: "utf8" }))?.[0] ?? "?"}`,
-    firstLine("cc", ["--version"]),
+    versionOfCompiler(),
   ].join(", ");
 }
 
@@ -82,7 +78,6 @@ export function ownPublisher(): Program {
 }
 
 function allPrograms(nodeRdkafka: string): Program[] {
-  const pcapts = path.join(projectRoot, "bin/pcapts.js");
   const defaults = { share: 1, rawOutput: false };
   // Without -u, which would make two system calls of each value (half as much CPU time again).
   const kcatLine = ["kcat", "-C", "-o", "beginning", "-e", "-q"];
@@ -97,7 +92,7 @@ function allPrograms(nodeRdkafka: string): Program[] {
       settings:
         "`pcapts -p -r FILE`, its defaults: acks=all, enable.idempotence=true, linger.ms=5, batch.size=1000000, no compression, flows to partitions",
       command: ({ bootstrap, topic, capture }) =>
-        [process.execPath, pcapts, "-p", "-r", capture].concat(["-t", topic, "-k", bootstrap]),
+        [...ownProgram, "-p", "-r", capture].concat(["-t", topic, "-k", bootstrap]),
     },
     {
       ...defaults,
@@ -169,13 +164,7 @@ function allPrograms(nodeRdkafka: string): Program[] {
       title: "pcapts",
       settings: "`pcapts -c -o begin -e > FILE`, its defaults",
       command: ({ bootstrap, topic }) =>
-        [process.execPath, pcapts, "-c", "-t", topic].concat([
-          "-k",
-          bootstrap,
-          "-o",
-          "begin",
-          "-e",
-        ]),
+        [...ownProgram, "-c", "-t", topic].concat(["-k", bootstrap, "-o", "begin", "-e"]),
     },
     {
       ...defaults,
@@ -240,8 +229,4 @@ function nodeRdkafkaFolder(): string | undefined {
   const folder = path.join(cacheDirectory, name ?? "node-rdkafka");
   if (!existsSync(path.join(folder, ".complete"))) return undefined;
   return path.join(folder, "node_modules/node-rdkafka");
-}
-
-function firstLine(command: string, args: readonly string[]): string {
-  return execFileSync(command, args, { encoding: "utf8" }).split("\n")[0] ?? "";
 }

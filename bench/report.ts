@@ -1,16 +1,11 @@
+import type { Machine } from "./machine.ts";
 import type { Task } from "./options.ts";
 
 /** What the runs had in common, as the tables' heading says it. */
-export interface Environment {
-  /** When the measuring began, ISO 8601 with the day only. */
-  readonly date: string;
-  readonly commit: string;
-  readonly machine: string;
-  readonly system: string;
+export interface Environment extends Machine {
   readonly software: string;
   readonly broker: string;
   readonly output: string;
-  readonly loadAverage: number;
 }
 
 /** A program that took part. */

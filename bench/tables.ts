@@ -1,3 +1,4 @@
+import type { Machine } from "./machine.ts";
 import { type Task } from "./options.ts";
 import type { Report, Run, Workload } from "./report.ts";
 import { type Spread, spreadOf } from "./statistics.ts";
@@ -15,9 +16,7 @@ export function formatReport(report: Report): string {
   const { environment: on } = report;
   const tasks = [...new Set(report.programs.map(({ task }) => task))];
   const facts = [
-    `${on.date}, commit ${on.commit}`,
-    `machine: ${on.machine}, load ${on.loadAverage.toFixed(2)} before the first run`,
-    `system: ${on.system}`,
+    ...machineFacts(on),
     `software: ${on.software}`,
     `broker: ${on.broker}`,
     `output of readers: ${on.output}`,
@@ -36,6 +35,15 @@ export function formatReport(report: Report): string {
   ].join("\n\n");
 }
 
+/** What a report's heading says of the machine. */
+export function machineFacts(on: Machine): string[] {
+  return [
+    `${on.date}, commit ${on.commit}`,
+    `machine: ${on.machine}, load ${on.loadAverage.toFixed(2)} before the first run`,
+    `system: ${on.system}`,
+  ];
+}
+
 /** One line about one run, for following the measuring. */
 export function formatRun(run: Run): string {
   const which = `${run.task} ${run.round} ${run.program}`;
@@ -47,20 +55,24 @@ export function formatRun(run: Run): string {
   );
 }
 
-/** A Markdown table with padded columns, the first to the left and the others to the right. */
+/**
+ * A Markdown table with padded columns: words to the left, figures to the right.
+ * @param wordColumns how many columns, from the first, are words
+ */
 export function formatTable(
   heading: readonly string[],
   rows: readonly (readonly string[])[],
+  wordColumns = 1,
 ): string {
   const widths = heading.map((cell, column) =>
     Math.max(3, cell.length, ...rows.map((row) => row[column]?.length ?? 0)),
   );
   const line = (cells: readonly string[]): string =>
-    `| ${widths.map((width, column) => pad(cells[column] ?? "", width, column)).join(" | ")} |`;
-  const rule = widths.map((width, column) => "-".repeat(width - (column === 0 ? 0 : 1)));
+    `| ${widths.map((width, column) => pad(cells[column] ?? "", width, column < wordColumns)).join(" | ")} |`;
+  const rule = widths.map((width, column) => "-".repeat(width - (column < wordColumns ? 0 : 1)));
   return [
     line(heading),
-    `| ${rule.map((dashes, column) => (column === 0 ? dashes : `${dashes}:`)).join(" | ")} |`,
+    `| ${rule.map((dashes, column) => (column < wordColumns ? dashes : `${dashes}:`)).join(" | ")} |`,
     ...rows.map(line),
   ].join("\n");
 }
@@ -197,6 +209,6 @@ function fixed(digits: number): (number: number) => string {
   return (number) => number.toFixed(digits);
 }
 
-function pad(cell: string, width: number, column: number): string {
-  return column === 0 ? cell.padEnd(width) : cell.padStart(width);
+function pad(cell: string, width: number, isWords: boolean): string {
+  return isWords ? cell.padEnd(width) : cell.padStart(width);
 }

@@ -9,6 +9,7 @@ export const ERROR_TABLE = {
   FILTER_INVALID: { exitCode: 2, retriable: false },
   INTERFACE_NOT_FOUND: { exitCode: 1, retriable: false },
   INTERFACE_PERMISSION: { exitCode: 1, retriable: false },
+  PRIVILEGES_NOT_DROPPED: { exitCode: 1, retriable: false },
   INTERFACE_GONE: { exitCode: 1, retriable: false },
   ENGINE_UNAVAILABLE: { exitCode: 1, retriable: false },
   CAPTURE_FAILED: { exitCode: 1, retriable: false },

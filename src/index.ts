@@ -28,10 +28,14 @@
  *
  * @module
  */
-export { openCapSource, type CapSourceOptions } from "./capture/cap-engine.ts";
 export { openFileSource, type FileSourceOptions } from "./capture/file-source.ts";
 export type { CaptureCounters, FrameSource } from "./capture/frame-source.ts";
 export { findInterface, listInterfaces, type NetworkInterface } from "./capture/interfaces.ts";
+export type { CaptureEngine, LiveSource, LiveSourceOptions } from "./capture/live-source.ts";
+export { openLiveSource } from "./capture/open-live-source.ts";
+export { compilePacketFilter, type PacketFilter } from "./capture/packet-filter.ts";
+export type { ProcessUser } from "./capture/process-user.ts";
+export { mergeLiveSources } from "./capture/several-sources.ts";
 export { formatBrokerAddress, parseBrokerAddresses } from "./config/broker-address.ts";
 export {
   type KafkaSettings,

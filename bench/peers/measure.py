@@ -3,7 +3,7 @@
 The program's standard output goes to the file OUTPUT. CPU and peak memory are the kernel's account of
 that one process and the children it waited for (wait4), so no clock of ours runs inside it; the peak is never below
 this interpreter's own 10 MB, which the process held before it became the program. After LIMIT seconds, or when this
-process ends, the program is killed.
+process ends, the program is killed. SIGUSR1 is passed on to it as SIGINT.
 """
 
 import ctypes
@@ -14,6 +14,8 @@ import sys
 import time
 
 limit, result, output, *command = sys.argv[1:]
+# Until the program is there to be told.
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
 PR_SET_PDEATHSIG = 1
 libc = ctypes.CDLL(None)
 
@@ -24,6 +26,7 @@ begin = time.monotonic()
 pid = os.fork()
 if pid == 0:
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
     os.dup2(stdout, 1)
     try:
         os.execvp(command[0], command)
@@ -40,6 +43,8 @@ def end(number, frame):
 
 for number in (signal.SIGALRM, signal.SIGTERM, signal.SIGINT):
     signal.signal(number, end)
+signal.signal(signal.SIGUSR1, lambda number, frame: os.kill(pid, signal.SIGINT))
+signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
 signal.setitimer(signal.ITIMER_REAL, float(limit))
 _, status, usage = os.wait4(pid, 0)
 wall = time.monotonic() - begin

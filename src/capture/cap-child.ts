@@ -25,6 +25,7 @@ import {
   type CapRequest,
 } from "./cap-messages.ts";
 import { loadCap, type CapModule, type CapSession } from "./cap-module.ts";
+import { becomeUser } from "./process-user.ts";
 
 const STOP_FD = 0;
 const MESSAGE_FD = 3;
@@ -82,6 +83,13 @@ function main(request: CapRequest): void {
   } catch (error) {
     const interfaceNames = cap.Cap.deviceList().map((device) => device.name);
     fail({ reason: messageOf(error), isEngineMissing: false, interfaceNames });
+    return;
+  }
+  try {
+    if (request.user !== undefined) becomeUser(process, request.user);
+  } catch (error) {
+    const reason = messageOf(error);
+    fail({ reason, isEngineMissing: false, isUserRefused: true, interfaceNames: [] });
     return;
   }
   sendJson(MESSAGE_OPENED, { linkType } satisfies CapOpened);

@@ -13,32 +13,11 @@ import {
   type CapOpened,
   type CapRequest,
 } from "./cap-messages.ts";
-import type { CaptureCounters, FrameSource } from "./frame-source.ts";
-import { interfaceNotFound } from "./interfaces.ts";
-
-/** How an interface is captured from. */
-export interface CapSourceOptions {
-  /** As libpcap names it, or `any`. */
-  readonly interfaceName: string;
-  /** Longer frames are cut. `cap` itself cuts at 65,535. */
-  readonly snapLengthBytes: number;
-  /** Kernel ring. Default 64 MiB, which hold 1,000 frames where `cap` turns immediate mode on. */
-  readonly bufferBytes?: number;
-  /** Host or probe name for the chunks' interface table. */
-  readonly sensor: string;
-  /** libpcap filter; "" takes every frame. */
-  readonly filter: string;
-  /** `cap` is always promiscuous: false only gets a WARN line. Default true. */
-  readonly promiscuous?: boolean;
-}
-
-/** What this engine cannot do, in one line for whoever gets it without having asked for it. */
-export const CAP_ENGINE_LIMITS =
-  "engine cap: times are taken when a frame is read, not by the kernel; " +
-  "wire lengths above 65535 and kernel drops are unknown";
+import type { CaptureCounters } from "./frame-source.ts";
+import type { LiveSource, LiveSourceOptions } from "./live-source.ts";
+import { filterError, interfaceGone, openingError } from "./opening-error.ts";
 
 const CAP_SNAP_LENGTH_BYTES = 65_535;
-const DEFAULT_BUFFER_BYTES = 64 * 1024 * 1024;
 /** After that a capture process that was asked to stop is killed. */
 const STOP_TIMEOUT_MS = 3000;
 
@@ -51,31 +30,36 @@ const STOP_TIMEOUT_MS = 3000;
  *   ENGINE_UNAVAILABLE
  */
 export async function openCapSource(
-  options: CapSourceOptions,
+  options: LiveSourceOptions,
   logger: Logger,
-): Promise<FrameSource> {
+): Promise<LiveSource> {
   const { interfaceName, filter } = options;
-  if (options.promiscuous === false) {
+  if (!options.promiscuous) {
     logger.warn("Engine cap always captures in promiscuous mode: --no-promiscuous-mode is ignored");
   }
   const snapLengthBytes = Math.min(options.snapLengthBytes, CAP_SNAP_LENGTH_BYTES);
-  const bufferBytes = options.bufferBytes ?? DEFAULT_BUFFER_BYTES;
-  const child = new CaptureProcess({ interfaceName, filter, snapLengthBytes, bufferBytes }, logger);
+  const { bufferBytes, processUser: user } = options;
+  const request = { interfaceName, filter, snapLengthBytes, bufferBytes, ...(user && { user }) };
+  const child = new CaptureProcess(request, logger);
 
   const answer = await child.messages.next();
   if (answer === undefined) throw await child.failure(interfaceName);
   const said: unknown = JSON.parse(answer.payload.toString());
   if (answer.kind !== MESSAGE_OPENED) {
     await child.stop();
-    throw openingError(said as CapFailure, options);
+    throw explain(said as CapFailure, options);
   }
   const linkType = linkTypeOf((said as CapOpened).linkType);
   const { sensor } = options;
   return new CapSource(child, { sensor, name: interfaceName, linkType, snapLengthBytes });
 }
 
-class CapSource implements FrameSource {
+class CapSource implements LiveSource {
   readonly kind = "live";
+  readonly engine = "cap";
+  readonly description =
+    "cap: times are taken when a frame is read, not by the kernel; wire lengths above 65535 and " +
+    "kernel drops are unknown";
   readonly name: string;
   readonly interfaces: readonly CaptureInterface[];
   readonly #child: CaptureProcess;
@@ -114,6 +98,10 @@ class CapSource implements FrameSource {
       droppedByInterface: undefined,
       filtered: 0,
     };
+  }
+
+  async exclude(): Promise<boolean> {
+    return false;
   }
 
   async stop(): Promise<void> {
@@ -166,10 +154,7 @@ class CaptureProcess {
     const how = await this.#exited;
     // cap asserts that polling its socket never fails, which it does when the interface goes.
     if (how === "SIGABRT") {
-      return new PcaptsError(
-        "INTERFACE_GONE",
-        `Cannot capture on interface "${interfaceName}" any longer: it went down or was removed`,
-      );
+      return interfaceGone(interfaceName);
     }
     return new PcaptsError(
       "CAPTURE_FAILED",
@@ -184,33 +169,24 @@ function linkTypeOf(capName: string): number {
   return parseLinkType(capName) ?? LINKTYPE_ETHERNET;
 }
 
-function openingError(failure: CapFailure, options: CapSourceOptions): PcaptsError {
+function explain(failure: CapFailure, options: LiveSourceOptions): PcaptsError {
   const { reason } = failure;
   if (failure.isEngineMissing) return new PcaptsError("ENGINE_UNAVAILABLE", reason);
-  const action = `Cannot open interface "${options.interfaceName}"`;
-  if (/not permitted|permission|CAP_NET_RAW/i.test(reason)) {
+  if (failure.isUserRefused === true) {
     return new PcaptsError(
-      "INTERFACE_PERMISSION",
-      `${action}: capturing needs the capability CAP_NET_RAW (${reason}); run with sudo, or grant ` +
-        "it to this program alone: systemd AmbientCapabilities=CAP_NET_RAW, or setpriv " +
-        "--inh-caps +net_raw --ambient-caps +net_raw. Do not setcap the node binary: every " +
-        "script that it runs would have it",
+      "PRIVILEGES_NOT_DROPPED",
+      `Cannot change to user "${options.processUser?.name}": ${reason}; ` +
+        "changing needs CAP_SETUID and CAP_SETGID",
     );
   }
-  if (/no such device|doesn't exist/i.test(reason)) {
-    return interfaceNotFound(options.interfaceName, failure.interfaceNames);
+  const error = openingError(options.interfaceName, { reason }, failure.interfaceNames);
+  const isOther = error.code === "CAPTURE_FAILED" && error.message.endsWith(reason);
+  if (
+    isOther &&
+    options.filter !== "" &&
+    /syntax|filter|expression|unknown|illegal/i.test(reason)
+  ) {
+    return filterError(options.filter, reason);
   }
-  if (/not up|network is down/i.test(reason)) {
-    return new PcaptsError(
-      "CAPTURE_FAILED",
-      `${action}: it is down (ip link set dev ${options.interfaceName} up)`,
-    );
-  }
-  if (options.filter !== "" && /syntax|filter|expression|unknown|illegal/i.test(reason)) {
-    return new PcaptsError(
-      "FILTER_INVALID",
-      `Cannot compile filter "${options.filter}": ${reason}`,
-    );
-  }
-  return new PcaptsError("CAPTURE_FAILED", `${action}: ${reason}`);
+  return error;
 }

@@ -1,4 +1,5 @@
 import type { Readable } from "node:stream";
+import type { ProcessUser } from "./process-user.ts";
 
 /*
  * What the capture process tells its parent, over a pipe:
@@ -28,6 +29,8 @@ export interface CapRequest {
   readonly filter: string;
   readonly snapLengthBytes: number;
   readonly bufferBytes: number;
+  /** Who the process changes to from root once the interface is open. */
+  readonly user?: ProcessUser;
 }
 
 /** The interface is open. */
@@ -41,6 +44,8 @@ export interface CapFailure {
   /** libpcap's words, or the reason why the engine does not load. */
   readonly reason: string;
   readonly isEngineMissing: boolean;
+  /** The interface was open, but the process could not change to the user it was given. */
+  readonly isUserRefused?: boolean;
   /** Names of what could be opened. */
   readonly interfaceNames: readonly string[];
 }

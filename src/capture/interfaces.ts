@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { PcaptsError } from "../errors.ts";
 import { loadCap, type CapDevice } from "./cap-module.ts";
+import { loadLibpcap, type LibpcapAddon, type LibpcapDevice } from "./libpcap-addon.ts";
 
 /** Something that frames can be captured from. */
 export interface NetworkInterface {
@@ -13,29 +14,62 @@ export interface NetworkInterface {
   /** IPv4 and IPv6 addresses, without prefix lengths. */
   readonly addresses: readonly string[];
   readonly isLoopback: boolean;
-  /** Switched on by the administrator; undefined where that has no meaning (`any`, nflog). */
+  /** Switched on by the administrator; undefined where that is not known. */
   readonly isUp: boolean | undefined;
-  /** Has a link, as far as the driver tells; undefined where that has no meaning. */
+  /** Has a link, as far as the driver tells; undefined where that is not known. */
   readonly isRunning: boolean | undefined;
+  /** Undefined where that is not known. */
+  readonly isWireless: boolean | undefined;
+  /** Whether it is connected to a network, in libpcap's words. */
+  readonly connection: LibpcapDevice["connection"];
 }
 
+/** PCAP_IF_… of libpcap. */
+const FLAG_LOOPBACK = 1;
+const FLAG_UP = 2;
+const FLAG_RUNNING = 4;
+const FLAG_WIRELESS = 8;
+
 /** IFF_UP of Linux's net_device flags. */
-const FLAG_UP = 1;
+const DEVICE_FLAG_UP = 1;
 
 /**
- * Lists what can be captured from, in libpcap's order (as `tcpdump -D`).
+ * Lists what can be captured from, in libpcap's order (as `tcpdump -D`); through the package `cap`
+ * where the addon does not load.
  *
- * @throws PcaptsError ENGINE_UNAVAILABLE when the package `cap` does not load, CAPTURE_FAILED when
- *   libpcap cannot list
+ * @throws PcaptsError ENGINE_UNAVAILABLE when neither loads, CAPTURE_FAILED when libpcap cannot list
  */
 export async function listInterfaces(): Promise<NetworkInterface[]> {
-  const { Cap } = loadCap();
+  let addon: LibpcapAddon;
+  try {
+    addon = loadLibpcap();
+  } catch (error) {
+    return listByCap(error);
+  }
+  return listed(() => addon.listInterfaces()).map(
+    ({ name, description, addresses, flags, connection }, position) => ({
+      index: position + 1,
+      name,
+      description,
+      addresses,
+      isLoopback: (flags & FLAG_LOOPBACK) !== 0,
+      isUp: (flags & FLAG_UP) !== 0,
+      isRunning: (flags & FLAG_RUNNING) !== 0,
+      isWireless: (flags & FLAG_WIRELESS) !== 0,
+      connection,
+    }),
+  );
+}
+
+/** @param whyNotLibpcap thrown when `cap` does not load either: that is the engine to have. */
+async function listByCap(whyNotLibpcap: unknown): Promise<NetworkInterface[]> {
   let devices: CapDevice[];
   try {
-    devices = Cap.deviceList();
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new PcaptsError("CAPTURE_FAILED", `Cannot list interfaces: ${reason}`, { cause });
+    const { Cap } = loadCap();
+    devices = listed(() => Cap.deviceList());
+  } catch (error) {
+    if (error instanceof PcaptsError && error.code === "ENGINE_UNAVAILABLE") throw whyNotLibpcap;
+    throw error;
   }
   return Promise.all(
     devices.map(async (device, position) => ({
@@ -44,9 +78,20 @@ export async function listInterfaces(): Promise<NetworkInterface[]> {
       description: device.description ?? "",
       addresses: device.addresses.flatMap(({ addr }) => (addr === undefined ? [] : [addr])),
       isLoopback: device.flags === "PCAP_IF_LOOPBACK",
+      isWireless: undefined,
+      connection: "unknown" as const,
       ...(await readLinkState(device.name)),
     })),
   );
+}
+
+function listed<T>(list: () => T): T {
+  try {
+    return list();
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new PcaptsError("CAPTURE_FAILED", `Cannot list interfaces: ${reason}`, { cause });
+  }
 }
 
 /**
@@ -102,7 +147,7 @@ async function readLinkState(name: string): Promise<Pick<NetworkInterface, "isUp
     const directory = `/sys/class/net/${name}`;
     const flags = Number(await readFile(`${directory}/flags`, "ascii"));
     const state = (await readFile(`${directory}/operstate`, "ascii")).trim();
-    const isUp = (flags & FLAG_UP) !== 0;
+    const isUp = (flags & DEVICE_FLAG_UP) !== 0;
     return { isUp, isRunning: isUp && (state === "up" || state === "unknown") };
   } catch {
     return { isUp: undefined, isRunning: undefined };

@@ -1,4 +1,5 @@
 import type { FrameSource } from "./frame-source.ts";
+import type { ProcessUser } from "./process-user.ts";
 
 /** How frames are taken from an interface. */
 export type CaptureEngine = "libpcap" | "cap";
@@ -25,6 +26,11 @@ export interface LiveSourceOptions {
   readonly linkType: number | undefined;
   /** libpcap's name for who stamps frames, such as `host` or `adapter`; undefined: its default. */
   readonly timeStampType: string | undefined;
+  /**
+   * Who a process that an engine starts changes to once the interface is open; undefined: it stays
+   * who it is. Who this process is, is its own affair.
+   */
+  readonly processUser: ProcessUser | undefined;
 }
 
 /** An open interface. */

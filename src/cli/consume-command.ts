@@ -72,12 +72,13 @@ export async function consumeCommand(line: CommandLine, context: CommandContext)
     context.logger,
   );
   stop = () => run.stop();
-  const status = await runToEnd(run, { ...CONSUME_REPORT, isAbandoned: () => closed }, context);
+  const report: RunReport<ConsumeSummary> = {
+    format: formatConsumeSummary,
+    intervalMs: values["stats-interval"] * 1000,
+    judge: ({ otherLinkType }) => (otherLinkType > 0 ? 1 : 0),
+    isAbandoned: () => closed,
+  };
+  const status = await runToEnd(run, report, context);
   await output.close();
   return status;
 }
-
-const CONSUME_REPORT: RunReport<ConsumeSummary> = {
-  format: formatConsumeSummary,
-  judge: ({ otherLinkType }) => (otherLinkType > 0 ? 1 : 0),
-};

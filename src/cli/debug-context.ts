@@ -9,6 +9,7 @@ const CONTEXTS: readonly (readonly [RegExp, string])[] = [
   [/^kafkajs Sasl/i, "security"],
   [/^kafkajs /, "broker"],
   [/^Connecting to Kafka/, "broker"],
+  [/^Cannot tell the address that /, "broker"],
   [/^group: /, "cgrp"],
   [/^fetching: /, "fetch"],
   [/^(publishing|partition \d+): /, "msg"],

@@ -16,10 +16,20 @@ export interface LoggingOptions {
   readonly color: boolean;
 }
 
+/** Counters by name, null being unknown, and what they are of. */
+export type LogFields = Readonly<Record<string, number | string | null>>;
+
 /** The command line's logger. */
 export interface CommandLogger extends Logger {
-  /** Writes a message that was asked for, whatever the level. */
-  answer(message: string): void;
+  /** Writes a message that was asked for, whatever the level; the rest as {@link report}. */
+  answer(message: string, fields: LogFields): void;
+  /**
+   * Writes counters at INFO.
+   *
+   * @param message a line that says them all
+   * @param fields beside the message in JSON; text has the message alone
+   */
+  report(message: string, fields: LogFields): void;
   /**
    * Says which DEBUG messages are wanted from now on; those that name no context always are.
    *
@@ -46,6 +56,10 @@ export async function createLogger(options: LoggingOptions): Promise<CommandLogg
     destination,
   );
   const answers = logger.child({}, { level: "info" });
+  const write = (target: pino.Logger, message: string, fields: LogFields): void => {
+    if (options.format === "json") target.info(fields, message);
+    else target.info(message);
+  };
   let wanted: ReadonlySet<string> | undefined;
   return {
     debug: (message, context) => {
@@ -58,7 +72,8 @@ export async function createLogger(options: LoggingOptions): Promise<CommandLogg
     info: (message) => logger.info(message),
     warn: (message) => logger.warn(message),
     error: (message) => logger.error(message),
-    answer: (message) => answers.info(message),
+    answer: (message, fields) => write(answers, message, fields),
+    report: (message, fields) => write(logger, message, fields),
     limitDebug: (contexts) => {
       wanted = contexts === undefined || contexts.includes("all") ? undefined : new Set(contexts);
     },

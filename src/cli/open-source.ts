@@ -1,45 +1,41 @@
 import { hostname } from "node:os";
 import type { FrameSource } from "../capture/frame-source.ts";
-import type { CommandLine } from "../config/option-rules.ts";
+import type { LiveSource } from "../capture/live-source.ts";
+import type { ProcessUser } from "../capture/process-user.ts";
+import { parseAutostop } from "../config/autostop.ts";
+import { type CommandLine, filterOf } from "../config/option-rules.ts";
+import { PcaptsError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { MAX_FRAME_BYTES } from "../packet/frame-chunk.ts";
+import { formatLinkType } from "../packet/link-types.ts";
+
+/** What a producer reads. */
+export interface OpenedSource {
+  readonly source: FrameSource;
+  /** The interfaces that `source` is made of; none for a file. */
+  readonly interfaces: readonly LiveSource[];
+}
 
 /**
- * Opens what a producer reads: `-r` or `-i`.
+ * Opens what a producer reads: `-r` or every `-i`.
  *
  * @param line the command line
- * @param logger told what an interface cannot do as asked
- * @throws PcaptsError what keeps the file or the interface from being read
+ * @param processUser who a process that an engine starts changes to once its interface is open
+ * @param logger told what is captured from, and how
+ * @throws PcaptsError what keeps the file or an interface from being read
  */
-export async function openSource(line: CommandLine, logger: Logger): Promise<FrameSource> {
-  const { values, given } = line;
-  if (values.read !== undefined) {
-    const { openFileSource } = await import("../capture/file-source.ts");
-    return openFileSource(values.read, {
-      stdin: process.stdin,
-      sensor: values.sensor ?? hostname(),
-    });
+export async function openSource(
+  line: CommandLine,
+  processUser: ProcessUser | undefined,
+  logger: Logger,
+): Promise<OpenedSource> {
+  if (line.values.read !== undefined) {
+    return { source: await openFile(line.values.read, line, logger), interfaces: [] };
   }
-  const [{ findInterface }, { CAP_ENGINE_LIMITS, openCapSource }] = await Promise.all([
-    import("../capture/interfaces.ts"),
-    import("../capture/cap-engine.ts"),
-  ]);
-  const { name } = await findInterface(values.interface ?? "");
-  if (!given.has("engine")) logger.info(CAP_ENGINE_LIMITS);
-  if (values["immediate-mode"]) {
-    logger.debug("--immediate-mode: engine cap switches it on by itself where libpcap lets it");
-  }
-  return openCapSource(
-    {
-      interfaceName: name,
-      snapLengthBytes: snapLengthOf(values.snaplen),
-      bufferBytes: values["buffer-size"] * 1024,
-      sensor: values.sensor ?? hostname(),
-      filter: "",
-      promiscuous: !values["no-promiscuous-mode"],
-    },
-    logger,
-  );
+  const interfaces = await openInterfaces(line, processUser, logger);
+  for (const each of interfaces) logger.info(describeCapture(each));
+  const { mergeLiveSources } = await import("../capture/several-sources.ts");
+  return { source: mergeLiveSources(interfaces), interfaces };
 }
 
 /**
@@ -49,4 +45,81 @@ export async function openSource(line: CommandLine, logger: Logger): Promise<Fra
  */
 export function snapLengthOf(given: number): number {
   return given === 0 ? MAX_FRAME_BYTES : given;
+}
+
+/**
+ * The interfaces that `-i` names, in the order given.
+ *
+ * @param wanted names, numbers as in `-D`, or addresses
+ * @throws PcaptsError INTERFACE_NOT_FOUND, and USAGE when one is named twice
+ */
+export async function findInterfaces(wanted: readonly string[]): Promise<readonly string[]> {
+  const { listInterfaces, selectInterface } = await import("../capture/interfaces.ts");
+  const existing = await listInterfaces();
+  const spellings = new Map<string, string>();
+  for (const spelling of wanted) {
+    const { name } = selectInterface(existing, spelling);
+    const before = spellings.get(name);
+    if (before !== undefined) {
+      const twice = before === spelling ? "twice" : `twice, as "${before}" and as "${spelling}"`;
+      throw new PcaptsError("USAGE", `-i, --interface names "${name}" ${twice}`);
+    }
+    spellings.set(name, spelling);
+  }
+  return [...spellings.keys()];
+}
+
+async function openFile(path: string, line: CommandLine, logger: Logger): Promise<FrameSource> {
+  const { values } = line;
+  const { openFileSource } = await import("../capture/file-source.ts");
+  const sensor = values.sensor ?? hostname();
+  const file = await openFileSource(path, { stdin: process.stdin, sensor });
+  const expression = filterOf(line);
+  if (expression === undefined) return file;
+  const { openFilteredSource } = await import("../capture/filtered-source.ts");
+  const { packets = Infinity } = parseAutostop(values.autostop);
+  const maxPackets = Math.min(values["max-packets"] || Infinity, packets);
+  return openFilteredSource(file, { expression, maxPackets }, logger);
+}
+
+async function openInterfaces(
+  line: CommandLine,
+  processUser: ProcessUser | undefined,
+  logger: Logger,
+): Promise<readonly LiveSource[]> {
+  const { values } = line;
+  const { openLiveSource } = await import("../capture/open-live-source.ts");
+  const names = await findInterfaces(values.interface);
+  if (names.length > 1 && names.includes("any")) {
+    logger.warn('Interface "any" has the frames of all: those of the others are captured twice');
+  }
+  const opened: LiveSource[] = [];
+  try {
+    for (const interfaceName of names) {
+      const options = {
+        interfaceName,
+        sensor: values.sensor ?? hostname(),
+        snapLengthBytes: snapLengthOf(values.snaplen),
+        bufferBytes: values["buffer-size"] * 1024,
+        filter: filterOf(line) ?? "",
+        promiscuous: !values["no-promiscuous-mode"],
+        immediate: values["immediate-mode"],
+        nanosecond: values["time-stamp-precision"] === "nano",
+        linkType: values.linktype,
+        timeStampType: values["time-stamp-type"],
+        processUser,
+      };
+      opened.push(await openLiveSource(options, values.engine, logger));
+    }
+  } catch (error) {
+    await Promise.all(opened.map((source) => source.stop()));
+    throw error;
+  }
+  return opened;
+}
+
+/** The line that says what is captured, on which engine, and what that gives. */
+function describeCapture({ name, interfaces, description }: LiveSource): string {
+  const { linkType = 0, snapLengthBytes = 0 } = interfaces[0] ?? {};
+  return `Capturing on ${name} (${formatLinkType(linkType)}, snaplen ${snapLengthBytes}) with ${description}`;
 }

@@ -39,13 +39,13 @@ export function parseCommandLine(
 ): CommandLine {
   const raw = readFlags(normaliseArgv(argv));
   const onLine = new Set(ROWS.map((row) => row.long).filter((name) => raw[name] !== undefined));
-  const environment = readEnvironment(variables, onLine);
-  const given = new Set([...onLine, ...environment.flags]);
   const words = raw._.map(String);
+  // Words are a filter on the line, which wins over one in the environment.
+  const said = words.length > 0 ? new Set([...onLine, "filter"]) : onLine;
+  const environment = readEnvironment(variables, said);
+  const given = new Set([...onLine, ...environment.flags]);
   for (const row of ROWS) {
     if (row.comesLater === undefined || !given.has(row.long)) continue;
-    // Given both as a flag and as words, the filter is wrong in a way of its own.
-    if (row.long === "filter" && words.length > 0) continue;
     const subject = environment.flags.has(row.long) ? variableOfFlag(row.long) : formatFlag(row);
     throw new PcaptsError("USAGE", `${subject} is not there yet: ${row.comesLater}`);
   }
@@ -54,9 +54,7 @@ export function parseCommandLine(
       const text = environment.values.get(row.long);
       return [
         row.long,
-        text === undefined
-          ? readValue(row, raw[row.long])
-          : parseValue(row.value, text, variableOfFlag(row.long)),
+        text === undefined ? readValue(row, raw[row.long]) : readVariable(row, text),
       ];
     }),
   );
@@ -97,6 +95,16 @@ function quoteValue(token: string): string {
   const equals = token.indexOf("=");
   if (equals === -1) return token;
   return `${token.slice(0, equals)}="${token.slice(equals + 1)}"`;
+}
+
+/** A variable stands for several of a flag that may be repeated, with blanks between them. */
+function readVariable(row: OptionRow, text: string): unknown {
+  const subject = variableOfFlag(row.long);
+  if (row.repeat !== "all") return parseValue(row.value, text, subject);
+  return text
+    .split(/\s+/)
+    .filter((part) => part !== "")
+    .map((part) => parseValue(row.value, part, subject));
 }
 
 function readValue(row: OptionRow, raw: unknown): unknown {

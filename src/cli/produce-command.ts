@@ -1,11 +1,15 @@
+import { parseAutostop } from "../config/autostop.ts";
 import type { CommandLine } from "../config/option-rules.ts";
+import type { LiveSource } from "../capture/live-source.ts";
+import type { ProcessUser } from "../capture/process-user.ts";
 import type { Logger } from "../logger.ts";
 import type { ProduceSummary } from "../pipeline/pipeline-options.ts";
 import type { CommandContext } from "./command-context.ts";
 import { readKafkaSettings } from "./command-settings.ts";
 import { openSource, snapLengthOf } from "./open-source.ts";
-import { runToEnd } from "./run-to-end.ts";
-import { formatProduceSummary } from "./summary-text.ts";
+import { dropPrivileges, findUser } from "./privileges.ts";
+import { listFields, type PartReport, runToEnd } from "./run-to-end.ts";
+import { formatInterfaceCounters, formatProduceSummary } from "./summary-text.ts";
 import { createTextPrinter } from "./text-output.ts";
 
 /**
@@ -20,13 +24,16 @@ export async function produceCommand(line: CommandLine, context: CommandContext)
   const { values, given } = line;
   const { logger, signals } = context;
   const settings = await readKafkaSettings(line, "producer", logger);
+  const user = readUser(values["relinquish-privileges"]);
   // Opening may wait for a pipe's first bytes; nothing is lost by leaving then.
   signals.onStop(() => process.exit(0));
-  const source = await openSource(line, logger);
+  const { source, interfaces } = await openSource(line, user, logger);
+  // Before the change of user, who may not be let into the directory of an installation of root's.
+  const { producePackets } = await import("../pipeline/produce-packets.ts");
+  if (user !== undefined) dropPrivileges(user, logger);
 
   let stop = (): void => {};
   const every = values["pretty-print"];
-  const { producePackets } = await import("../pipeline/produce-packets.ts");
   const run = producePackets(
     source,
     {
@@ -38,6 +45,8 @@ export async function produceCommand(line: CommandLine, context: CommandContext)
       headers: values.headers,
       recordTimestamp: values["record-timestamp"],
       maxPackets: values["max-packets"],
+      limits: parseAutostop(values.autostop),
+      captureSelf: values["capture-self"],
       snapLengthBytes: given.has("snaplen") ? snapLengthOf(values.snaplen) : undefined,
       flushTimeoutMs: values["flush-timeout"] * 1000,
       prettyPrint:
@@ -54,9 +63,27 @@ export async function produceCommand(line: CommandLine, context: CommandContext)
   stop = () => run.stop();
   return runToEnd(
     run,
-    { format: formatProduceSummary, judge: (summary) => judgeLedger(summary, logger) },
+    {
+      format: formatProduceSummary,
+      listParts: () => (interfaces.length < 2 ? [] : interfaces.map(reportInterface)),
+      intervalMs: values["stats-interval"] * 1000,
+      judge: (summary) => judgeLedger(summary, logger),
+    },
     context,
   );
+}
+
+function reportInterface(source: LiveSource): PartReport {
+  const counters = source.counters();
+  return {
+    message: formatInterfaceCounters(source.name, counters),
+    fields: { interface: source.name, ...listFields(counters) },
+  };
+}
+
+/** Undefined where it is not asked for: an unknown user is refused before anything is opened. */
+function readUser(wanted: string | undefined): ProcessUser | undefined {
+  return wanted === undefined ? undefined : findUser(wanted);
 }
 
 /**

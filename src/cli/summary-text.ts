@@ -1,3 +1,4 @@
+import type { CaptureCounters } from "../capture/frame-source.ts";
 import type { ConsumeSummary, ProduceSummary } from "../pipeline/pipeline-options.ts";
 
 /**
@@ -8,17 +9,38 @@ import type { ConsumeSummary, ProduceSummary } from "../pipeline/pipeline-option
  */
 export function formatProduceSummary(summary: ProduceSummary): string {
   const { captured, acknowledged, failed, unknown, droppedHere, queued } = summary;
-  const atInterface =
-    summary.droppedByInterface === undefined || summary.droppedByInterface === 0
-      ? ""
-      : `; the interface dropped ${summary.droppedByInterface} before that`;
   return (
     `received ${formatCount(summary.received)} = ` +
-    `dropped by the kernel ${formatCount(summary.droppedByKernel)} + captured ${captured} + ` +
+    `dropped by the kernel ${formatCount(summary.droppedByKernel)} + ` +
+    `filtered ${summary.filtered} + captured ${captured} + ` +
     `left in the ring ${formatCount(summary.leftInRing)}; ` +
     `captured ${captured} = acknowledged ${acknowledged} + failed ${failed} + ` +
-    `unknown ${unknown} + dropped here ${droppedHere} + queued ${queued}${atInterface}`
+    `unknown ${unknown} + dropped here ${droppedHere} + queued ${queued}` +
+    formatInterfaceDrops(summary)
   );
+}
+
+/**
+ * What one of several interfaces counted; what was captured is counted for all together.
+ *
+ * @param name the interface
+ * @param counters `undefined` is printed as unknown
+ * @returns one line
+ */
+export function formatInterfaceCounters(name: string, counters: CaptureCounters): string {
+  return (
+    `${name}: received ${formatCount(counters.received)}, ` +
+    `dropped by the kernel ${formatCount(counters.droppedByKernel)}, ` +
+    `filtered ${counters.filtered}${formatInterfaceDrops(counters)}`
+  );
+}
+
+function formatInterfaceDrops({
+  droppedByInterface = 0,
+}: Pick<CaptureCounters, "droppedByInterface">): string {
+  return droppedByInterface === 0
+    ? ""
+    : `; the interface dropped ${droppedByInterface} before that`;
 }
 
 /**

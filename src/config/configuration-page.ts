@@ -40,11 +40,13 @@ A name in capitals, with \`_\` for whatever is no letter or digit: behind \`PCAP
 | \`PCAPTS_KAFKA_BROKER=k1:9092\` | \`--kafka-broker k1:9092\`    |
 | \`PCAPTS_CONFIG=/etc/pcapts\`   | \`--config /etc/pcapts\`      |
 | \`PCAPTS_HEADER_NOW=true\`      | \`--header-now\`              |
+| \`PCAPTS_INTERFACE="eth0 eth1"\` | \`-i eth0 -i eth1\`         |
 | \`PCAPTS_X_GROUP_ID=probes\`    | \`-X group.id=probes\`        |
 
-What to do (\`--producer\`, \`--consumer\`, \`--list-interfaces\`, \`--completion\`, \`--version\`, \`--help\`) is said on the command
-line alone. An empty variable counts for nothing. \`PCAPTS_INTERFACE\` gives way to a \`-r\` on the line, \`PCAPTS_READ\`
-to an \`-i\`, \`PCAPTS_WRITE\` to a \`-pp\`. A \`PCAPTS_\` variable that stands for nothing is named in a warning.
+What to do (\`--producer\`, \`--consumer\`, the lists, \`--completion\`, \`--version\`, \`--help\`) is said on the command
+line alone. An empty variable counts for nothing. One for a flag that may be repeated
+takes several values with blanks between them. \`PCAPTS_INTERFACE\` gives way to a \`-r\` on the line, \`PCAPTS_READ\`
+to an \`-i\`, \`PCAPTS_WRITE\` to a \`-pp\`, \`PCAPTS_FILTER\` to words after the flags. A \`PCAPTS_\` variable that stands for nothing is named in a warning.
 
 ## In a file
 

@@ -154,15 +154,7 @@ function unknownFlag(token: string): PcaptsError {
 
 function keepLast(flags: readonly Flag[]): Flag[] {
   const lastAt = new Map(flags.map((flag, index) => [flag.row.long, index]));
-  return flags.filter((flag, index) => {
-    if (flag.row.repeat === "all" || lastAt.get(flag.row.long) === index) return true;
-    if (flag.row.repeat === "later") {
-      throw usage(
-        `Several ${formatFlag(flag.row)} are not there yet: run one pcapts for each interface`,
-      );
-    }
-    return false;
-  });
+  return flags.filter(({ row }, index) => row.repeat === "all" || lastAt.get(row.long) === index);
 }
 
 function formatNormal({ row, value }: Flag): string {

@@ -30,13 +30,15 @@ const OPTION_RULES: readonly OptionRule[] = [
   {
     // Both would be a filter, and one of them would be lost without a word.
     broken: ({ given, words }) => given.has("filter") && words.length > 0,
-    message: "The filter is given twice: with -f, --filter and as words after the flags",
+    message:
+      "The filter is given twice, with -f, --filter and as words after the flags: " +
+      "quote the whole expression behind -f, or leave -f out",
   },
   {
-    // tcpdump's habit; taken for nothing it would publish frames that were to be left out.
-    broken: ({ words }) => words.length > 0,
+    // Taken for nothing it would let through what was to be left out.
+    broken: (line) => line.values.consumer && filterOf(line) !== undefined,
     message:
-      "Words after the flags are a filter, and filters are not there yet: " +
+      "A consumer's filter is not there yet: " +
       "filter what comes out, as in: pcapts -c | tcpdump -r - EXPR",
   },
   {
@@ -54,25 +56,52 @@ const OPTION_RULES: readonly OptionRule[] = [
     message: "-p, --producer and -c, --consumer exclude each other",
   },
   {
+    broken: ({ values }) => listsTypes(values) && values.interface.length === 0,
+    message:
+      "-L, --list-data-link-types and -J, --list-time-stamp-types are of an interface: " +
+      "name it with -i, --interface X (pcapts -D lists them)",
+  },
+  {
     broken: ({ values }) =>
-      values.producer && values.interface === undefined && values.read === undefined,
+      isProducing(values) && values.interface.length === 0 && values.read === undefined,
     message:
       "A producer needs a source: -i, --interface X (pcapts -D lists them) or -r, --read FILE",
   },
   {
-    broken: ({ values }) =>
-      values.producer && values.interface !== undefined && values.read !== undefined,
+    broken: ({ values }) => isProducing(values) && capturesAndReads(values),
     message: "-i, --interface and -r, --read exclude each other",
   },
   {
     // Frames from an interface come when they come.
-    broken: ({ values }) => values.producer && values.topspeed && values.read === undefined,
+    broken: ({ values }) => isProducing(values) && values.topspeed && values.read === undefined,
     message: "--topspeed goes with -r, --read FILE",
   },
   {
-    // Neither a file nor the cap engine lets its link type be chosen; guessing would mislabel frames.
-    broken: ({ values }) => values.producer && values.linktype !== undefined,
-    message: "--linktype of a producer is not there yet: the link type is that of the source",
+    // A file says itself what its frames are; another word for them would mislabel every one.
+    broken: ({ values }) => readsFile(values) && values.linktype !== undefined,
+    message: "-y, --linktype goes with -i, --interface: a file names its link type itself",
+  },
+  {
+    broken: ({ values }) => readsFile(values) && values["time-stamp-type"] !== undefined,
+    message: "-j, --time-stamp-type goes with -i, --interface: frames of a file have their times",
+  },
+  {
+    broken: ({ values }) => readsFile(values) && values["time-stamp-precision"] === "nano",
+    message:
+      "--time-stamp-precision goes with -i, --interface: frames of a file have their times, " +
+      "and all nanoseconds that are in it are published",
+  },
+  {
+    broken: ({ values }) => usesCap(values) && values.linktype !== undefined,
+    message: "-y, --linktype needs --engine libpcap: cap opens an interface with its default",
+  },
+  {
+    broken: ({ values }) => usesCap(values) && values["time-stamp-type"] !== undefined,
+    message: "-j, --time-stamp-type needs --engine libpcap: cap hands on no time stamps",
+  },
+  {
+    broken: ({ values }) => usesCap(values) && values["time-stamp-precision"] === "nano",
+    message: "--time-stamp-precision nano needs --engine libpcap: cap hands on no time stamps",
   },
   {
     // Text goes to standard output and no pcap is written, so the file would stay empty.
@@ -82,7 +111,39 @@ const OPTION_RULES: readonly OptionRule[] = [
 ];
 
 function onlyPrints(values: OptionValues): boolean {
-  return values["list-interfaces"] || values.completion !== undefined;
+  return values["list-interfaces"] || values.completion !== undefined || listsTypes(values);
+}
+
+function listsTypes(values: OptionValues): boolean {
+  return values["list-data-link-types"] || values["list-time-stamp-types"];
+}
+
+function isProducing(values: OptionValues): boolean {
+  return values.producer && !onlyPrints(values);
+}
+
+function capturesAndReads(values: OptionValues): boolean {
+  return values.interface.length > 0 && values.read !== undefined;
+}
+
+function readsFile(values: OptionValues): boolean {
+  return isProducing(values) && values.read !== undefined;
+}
+
+function usesCap(values: OptionValues): boolean {
+  return isProducing(values) && values.engine === "cap";
+}
+
+/**
+ * The filter of a command line: that of `-f`, or the words after the flags.
+ *
+ * @returns undefined where there is none
+ */
+export function filterOf({
+  values,
+  words,
+}: Pick<CommandLine, "values" | "words">): string | undefined {
+  return words.length > 0 ? words.join(" ") : values.filter;
 }
 
 /**

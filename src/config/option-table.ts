@@ -24,7 +24,7 @@ export interface OptionRow {
   /** Known already, but refused: what to do meanwhile. */
   readonly comesLater?: string;
   /** A flag given twice: the last counts unless said otherwise here. */
-  readonly repeat?: "all" | "later";
+  readonly repeat?: "all";
   /** Shown by `--help`, not only by `--help all`. */
   readonly brief?: true;
   /** What a shell completes its value with, where `value` does not say. */
@@ -33,7 +33,6 @@ export interface OptionRow {
   readonly pycapa?: true;
 }
 
-const LATER_FILTER = "filter what comes out, as in: pcapts -c | tcpdump -r - EXPR";
 const LATER_PACING = "a file is published as fast as Kafka takes it (--topspeed)";
 
 /** All flags, in the order in which help and docs show them. */
@@ -63,6 +62,22 @@ export const OPTION_TABLE = [
     value: { type: "switch" },
     help: "list the interfaces that can be captured from, and exit",
     brief: true,
+  },
+  {
+    long: "list-data-link-types",
+    short: "-L",
+    mode: "alone",
+    value: { type: "switch" },
+    help: "list the link types that -i can be opened with (-y), and exit",
+    comesLater: "tcpdump lists them, with the same flag",
+  },
+  {
+    long: "list-time-stamp-types",
+    short: "-J",
+    mode: "alone",
+    value: { type: "switch" },
+    help: "list the time stamp types that -i can be opened with (-j), and exit",
+    comesLater: "tcpdump lists them, with the same flag",
   },
   {
     long: "json",
@@ -211,11 +226,20 @@ export const OPTION_TABLE = [
     help: "seconds to wait for acknowledgements, or for a group's last commit, after a signal",
   },
   {
-    long: "linktype",
+    long: "stats-interval",
     mode: "both",
-    value: { type: "integer", min: 0, max: 65_535 },
-    valueName: "N",
-    help: "LINKTYPE_ number to write in the output's header",
+    value: { type: "decimal", min: 0, max: 86_400, unit: "seconds" },
+    valueName: "S",
+    default: "0",
+    help: "print the counters every S seconds, as on SIGUSR1; 0 prints none",
+  },
+  {
+    long: "linktype",
+    short: "-y",
+    mode: "both",
+    value: { type: "linktype" },
+    valueName: "T",
+    help: "link type, by name or number: to open an interface with, or to write in the output's header",
   },
   {
     long: "filter",
@@ -223,8 +247,8 @@ export const OPTION_TABLE = [
     mode: "both",
     value: { type: "text" },
     valueName: "EXPR",
-    help: "libpcap filter; words after the flags are the filter too",
-    comesLater: LATER_FILTER,
+    help: "publish only frames that match a libpcap filter; words after the flags are one too",
+    brief: true,
   },
 
   {
@@ -233,9 +257,9 @@ export const OPTION_TABLE = [
     mode: "producer",
     value: { type: "text" },
     valueName: "X",
-    repeat: "later",
+    repeat: "all",
     completes: "interface",
-    help: "capture from an interface: its name, its number in -D, or an address of it",
+    help: "capture from an interface: its name, number in -D, or address; may be repeated",
     brief: true,
     pycapa: true,
   },
@@ -314,12 +338,43 @@ export const OPTION_TABLE = [
     mode: "producer",
     value: {
       type: "choice",
-      choices: ["cap"],
-      later: { libpcap: "leave --engine out, or say --engine cap" },
+      choices: ["libpcap", "cap"],
     },
     valueName: "E",
-    default: "cap",
-    help: "how frames are taken from an interface",
+    help: "how frames are taken from an interface; default libpcap, and cap where that does not load",
+  },
+  {
+    long: "time-stamp-type",
+    short: "-j",
+    mode: "producer",
+    value: { type: "text" },
+    valueName: "T",
+    help: "who stamps frames, such as host or adapter: -J lists them",
+  },
+  {
+    long: "time-stamp-precision",
+    mode: "producer",
+    value: { type: "choice", choices: ["micro", "nano"] },
+    valueName: "P",
+    default: "micro",
+    help: "of an interface's capture times: microseconds, or nanoseconds where it has them",
+  },
+  {
+    long: "autostop",
+    short: "-a",
+    mode: "producer",
+    value: { type: "autostop" },
+    valueName: "COND",
+    repeat: "all",
+    help: "stop by duration:S, filesize:KB or packets:N, as dumpcap; may be repeated",
+  },
+  {
+    long: "relinquish-privileges",
+    short: "-Z",
+    mode: "producer",
+    value: { type: "text" },
+    valueName: "USER",
+    help: "change from root to this user once the source is open, before Kafka is contacted",
   },
   {
     long: "immediate-mode",
@@ -395,25 +450,7 @@ export const OPTION_TABLE = [
     long: "capture-self",
     mode: "producer",
     value: { type: "switch" },
-    help: "keep this process's own traffic to the brokers",
-    comesLater: "nothing leaves that traffic out so far; capture on another interface than Kafka's",
-  },
-  {
-    long: "relinquish-privileges",
-    short: "-Z",
-    mode: "producer",
-    value: { type: "text" },
-    valueName: "USER",
-    help: "change to this user once the interface is open",
-    comesLater: "run pcapts as a user that has CAP_NET_RAW",
-  },
-  {
-    long: "time-stamp-precision",
-    mode: "producer",
-    value: { type: "choice", choices: ["micro", "nano"] },
-    valueName: "P",
-    help: "precision of capture times",
-    comesLater: "an interface gives microseconds, a file what it holds",
+    help: "keep this host's own traffic to the brokers, which is left out of a capture otherwise",
   },
   {
     long: "multiplier",

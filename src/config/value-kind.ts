@@ -1,4 +1,6 @@
 import { PcaptsError } from "../errors.ts";
+import { parseLinkType } from "../packet/link-types.ts";
+import { parseAutostop } from "./autostop.ts";
 import { parseStartPosition } from "./start-position.ts";
 
 /** What a flag or a Kafka property accepts as its value. */
@@ -16,6 +18,9 @@ export type ValueKind =
   | { readonly type: "topic" }
   | { readonly type: "property" }
   | { readonly type: "position" }
+  | { readonly type: "autostop" }
+  /** Its value is a LINKTYPE_ number. */
+  | { readonly type: "linktype" }
   | {
       /** `list`: some of the choices, separated by commas. */
       readonly type: "choice" | "list";
@@ -29,7 +34,7 @@ export type ValueKind =
 /** What {@link parseValue} makes of a value of kind `K`. */
 export type TypedValue<K> = K extends { type: "switch" | "boolean" }
   ? boolean
-  : K extends { type: "integer" | "decimal" }
+  : K extends { type: "integer" | "decimal" | "linktype" }
     ? number
     : K extends { type: "choice"; choices: readonly (infer Choice)[] }
       ? Choice
@@ -52,7 +57,7 @@ const BOOLEANS: Readonly<Record<string, boolean>> = {
  * @param kind what is accepted
  * @param text as it was written
  * @param subject what it was written for, as messages name it: "-s, --snaplen"
- * @returns the value; texts, positions and properties are checked and returned as they are
+ * @returns the value; texts, positions, conditions and properties are checked and returned as they are
  * @throws PcaptsError USAGE, naming the subject and what it expects
  */
 export function parseValue(
@@ -99,6 +104,16 @@ export function parseValue(
     case "position":
       parseStartPosition(text, 0);
       return text;
+    case "autostop":
+      parseAutostop([text], subject);
+      return text;
+    case "linktype": {
+      const linkType = parseLinkType(text);
+      if (linkType === undefined) {
+        throw refuse("a link type as -L lists it, such as EN10MB, or its LINKTYPE_ number");
+      }
+      return linkType;
+    }
     case "text":
     case "property":
       if (text === "") throw refuse("a value");

@@ -12,6 +12,8 @@ import type { Logger } from "../logger.ts";
 import { AnswerMemory, createAnswerSocketFactory } from "./answer-reader.ts";
 import { encodeRequestHeader, formatAddress } from "./broker-connection.ts";
 import type { BrokerConnection } from "./broker-connection.ts";
+import { addressOnTheWire } from "./broker-path.ts";
+import type { BrokerPath } from "./broker-path.ts";
 import type { BrokerAddress, KafkaClientOptions } from "./client-options.ts";
 import { ConnectionError, connectionFailureReason } from "./connection-error.ts";
 
@@ -30,9 +32,12 @@ export type OfferedVersions = Readonly<
 export class BrokerFactory {
   readonly #options: KafkaClientOptions;
   readonly #logger: unknown;
+  readonly #onConnected: () => void;
 
-  constructor(options: KafkaClientOptions, logger: Logger) {
+  /** @param onConnected hears of each new connection */
+  constructor(options: KafkaClientOptions, logger: Logger, onConnected: () => void = () => {}) {
     this.#options = options;
+    this.#onConnected = onConnected;
     this.#logger = createLogger({
       level: logger.isDebugEnabled() ? LEVELS.DEBUG : LEVELS.NOTHING,
       logCreator:
@@ -44,7 +49,9 @@ export class BrokerFactory {
 
   /** @param nodeId -1 for a bootstrap server whose id is not known yet */
   create(address: BrokerAddress, nodeId: number): KafkajsBroker {
-    return new KafkajsBroker(address, nodeId, (purpose) => this.#createBroker(address, purpose));
+    const createBroker = (purpose: ConnectionPurpose): CreatedBroker =>
+      this.#createBroker(address, purpose);
+    return new KafkajsBroker(address, nodeId, createBroker, this.#onConnected);
   }
 
   #createBroker(address: BrokerAddress, purpose: ConnectionPurpose): CreatedBroker {
@@ -91,9 +98,12 @@ interface CreatedBroker {
 /** One broker, reached through kafkajs: it connects, asks for versions and authenticates. */
 export class KafkajsBroker {
   nodeId: number;
+  readonly host: string;
+  readonly port: number;
   /** host:port, for messages and to tell brokers apart. */
   readonly address: string;
   readonly #createBroker: (purpose: ConnectionPurpose) => CreatedBroker;
+  readonly #onConnected: () => void;
   readonly #open = new Map<ConnectionPurpose, KafkajsConnection>();
   readonly #connecting = new Map<ConnectionPurpose, Promise<KafkajsConnection>>();
   readonly #brokers = new Set<Broker>();
@@ -104,10 +114,14 @@ export class KafkajsBroker {
     address: BrokerAddress,
     nodeId: number,
     createBroker: (purpose: ConnectionPurpose) => CreatedBroker,
+    onConnected: () => void,
   ) {
     this.nodeId = nodeId;
+    this.host = address.host;
+    this.port = address.port;
     this.address = formatAddress(address);
     this.#createBroker = createBroker;
+    this.#onConnected = onConnected;
   }
 
   /** What the broker said at the last connection; empty before the first. */
@@ -118,6 +132,11 @@ export class KafkajsBroker {
   /** True when a connection for requests is open. */
   get isOpen(): boolean {
     return this.#open.get("requests")?.isOpen() === true;
+  }
+
+  /** Addresses of both ends of each open connection. */
+  get paths(): readonly BrokerPath[] {
+    return [...this.#open.values()].flatMap((connection) => connection.path ?? []);
   }
 
   /** The open connection, or a new one. @throws ConnectionError */
@@ -151,6 +170,7 @@ export class KafkajsBroker {
       const opened = new KafkajsConnection(this, created, () => this.#brokers.delete(broker));
       this.#versions = broker.versions ?? {};
       this.#open.set(purpose, opened);
+      this.#onConnected();
       return opened;
     } catch (error) {
       this.#brokers.delete(broker);
@@ -210,6 +230,20 @@ class KafkajsConnection implements BrokerConnection {
 
   get address(): string {
     return this.#owner.address;
+  }
+
+  /** Addresses of both ends; undefined once the connection is lost. */
+  get path(): BrokerPath | undefined {
+    if (!this.isOpen()) return undefined;
+    const { localAddress, remoteAddress, remotePort } = this.#connection.socket!;
+    if (localAddress === undefined || remoteAddress === undefined || remotePort === undefined) {
+      return undefined;
+    }
+    return {
+      localAddress: addressOnTheWire(localAddress),
+      remoteAddress: addressOnTheWire(remoteAddress),
+      remotePort,
+    };
   }
 
   isOpen(): boolean {

@@ -8,6 +8,8 @@ import type { Logger } from "../logger.ts";
 import { BackOff } from "./back-off.ts";
 import { formatAddress } from "./broker-connection.ts";
 import type { BrokerConnection } from "./broker-connection.ts";
+import type { BrokerPath } from "./broker-path.ts";
+import { ChangeSignal } from "./change-signal.ts";
 import type { BrokerAddress, KafkaClientOptions } from "./client-options.ts";
 import { ConnectionError, connectionFailureReason } from "./connection-error.ts";
 import { BrokerFactory } from "./kafkajs-broker.ts";
@@ -39,6 +41,12 @@ export interface Transport {
   ): Promise<ReadonlyMap<string, string> | string>;
   /** The broker's `default.replication.factor`, 1 when it may not be read. @throws ConnectionError */
   defaultReplicationFactor(): Promise<number>;
+  /** Where brokers are reached: those of the metadata, and the bootstrap server in use. */
+  brokers(): readonly BrokerAddress[];
+  /** Addresses of both ends of each open connection. */
+  paths(): readonly BrokerPath[];
+  /** Resolves at the next change of `brokers()`, or new connection. */
+  changed(): Promise<void>;
   /** Closes every connection. */
   close(): Promise<void>;
 }
@@ -62,6 +70,7 @@ class ClusterTransport implements Transport {
   readonly #options: KafkaClientOptions;
   readonly #logger: Logger;
   readonly #factory: BrokerFactory;
+  readonly #changes = new ChangeSignal();
   readonly #nodes = new Map<number, KafkajsBroker>();
   /** The bootstrap server that was reached, until it turns out to be a node. */
   #seed: KafkajsBroker | undefined;
@@ -71,7 +80,7 @@ class ClusterTransport implements Transport {
   constructor(options: KafkaClientOptions, logger: Logger) {
     this.#options = options;
     this.#logger = logger;
-    this.#factory = new BrokerFactory(options, logger);
+    this.#factory = new BrokerFactory(options, logger, () => this.#changes.notify());
   }
 
   async connect(signal?: AbortSignal): Promise<void> {
@@ -167,11 +176,13 @@ class ClusterTransport implements Transport {
       if (known?.address === formatAddress({ host, port })) continue;
       known?.close();
       this.#nodes.set(nodeId, this.#adoptSeed({ host, port }, nodeId));
+      this.#changes.notify();
     }
     for (const [nodeId, broker] of this.#nodes) {
       if (brokers.some((node) => node.nodeId === nodeId)) continue;
       broker.close();
       this.#nodes.delete(nodeId);
+      this.#changes.notify();
     }
   }
 
@@ -198,10 +209,16 @@ class ClusterTransport implements Transport {
       : { errorCode: found.errorCode };
   }
 
-  /** An open connection if there is one, else a new one to a node or a bootstrap server. */
-  async #anyConnection(): Promise<BrokerConnection> {
+  /** Brokers of the metadata, and the bootstrap server in use. */
+  #known(): KafkajsBroker[] {
     const known = [...this.#nodes.values()];
     if (this.#seed !== undefined) known.push(this.#seed);
+    return known;
+  }
+
+  /** An open connection if there is one, else a new one to a node or a bootstrap server. */
+  async #anyConnection(): Promise<BrokerConnection> {
+    const known = this.#known();
     known.sort((a, b) => Number(b.isOpen) - Number(a.isOpen));
     let failure: unknown = new ConnectionError("no broker is known");
     for (const broker of known) {
@@ -215,6 +232,7 @@ class ClusterTransport implements Transport {
     if (known.some((broker) => broker.address === formatAddress(address))) throw failure;
     this.#seed?.close();
     this.#seed = this.#factory.create(address, -1);
+    this.#changes.notify();
     return this.#seed.connection("requests");
   }
 
@@ -252,6 +270,18 @@ class ClusterTransport implements Transport {
     const broker = this.#nodes.get(nodeId) ?? this.#seed;
     if (broker === undefined) throw new ConnectionError("no broker is known");
     return broker.describe(type, resource, names);
+  }
+
+  brokers(): readonly BrokerAddress[] {
+    return this.#known().map(({ host, port }) => ({ host, port }));
+  }
+
+  paths(): readonly BrokerPath[] {
+    return this.#known().flatMap((broker) => broker.paths);
+  }
+
+  changed(): Promise<void> {
+    return this.#changes.next();
   }
 
   async close(): Promise<void> {

@@ -71,22 +71,39 @@ export function keepLinkType(chunk: FrameChunk, linkType: number): FrameChunk {
   const isKept = interfaces.map((each) => each.linkType === linkType);
   if (interfaceOf === undefined) return isKept[0] === true ? chunk : takeFrames(chunk, 0);
   if (isKept.every(Boolean)) return chunk;
+  const verdicts = new Uint8Array(chunk.frameCount);
+  for (let index = 0; index < verdicts.length; index++) {
+    if (isKept[interfaceOf[index]!] === true) verdicts[index] = 1;
+  }
+  return keepFrames(chunk, verdicts);
+}
+
+/**
+ * Keeps the frames that something else has chosen.
+ *
+ * @param verdicts for each frame 1 or 0; may go on behind the last
+ * @returns the same chunk when all its frames are kept
+ */
+export function keepFrames(chunk: FrameChunk, verdicts: Uint8Array): FrameChunk {
+  const { interfaceOf, frameCount } = chunk;
+  let kept = 0;
+  for (let index = 0; index < frameCount; index++) kept += verdicts[index]!;
+  if (kept === frameCount) return chunk;
+  if (kept === 0) return takeFrames(chunk, 0);
 
   const bytes = Buffer.allocUnsafe(chunk.bytes.length);
-  const keptInterfaceOf = new Uint16Array(chunk.frameCount);
-  let frameCount = 0;
-  let at = 0;
+  let length = 0;
   forEachFrame(chunk, (start, capturedLength, _wire, _seconds, _fraction, index) => {
-    const entry = interfaceOf[index]!;
-    if (isKept[entry] !== true) return;
-    at += chunk.bytes.copy(bytes, at, start - FRAME_HEADER_BYTES, start + capturedLength);
-    keptInterfaceOf[frameCount++] = entry;
+    if (verdicts[index] !== 1) return;
+    length += chunk.bytes.copy(bytes, length, start - FRAME_HEADER_BYTES, start + capturedLength);
   });
   return {
     ...chunk,
-    bytes: bytes.subarray(0, at),
-    frameCount,
-    interfaceOf: keptInterfaceOf.subarray(0, frameCount),
+    bytes: bytes.subarray(0, length),
+    frameCount: kept,
+    ...(interfaceOf && {
+      interfaceOf: interfaceOf.subarray(0, frameCount).filter((_, index) => verdicts[index] === 1),
+    }),
   };
 }
 

@@ -225,6 +225,11 @@ const LINK_TYPE_OF_DLT: ReadonlyMap<number, number> = new Map([
   [19, 106], // ATM_CLIP
 ]);
 
+/** The inverse; of two DLT_ numbers the first, which is Linux's. */
+const DLT_OF_LINK_TYPE: ReadonlyMap<number, number> = new Map(
+  [...LINK_TYPE_OF_DLT].toReversed().map(([dlt, linkType]) => [linkType, dlt] as const),
+);
+
 /** Other names that people write: Wireshark's, those of the LINKTYPE_ list, older ones. */
 const ALIASES: ReadonlyMap<string, number> = new Map([
   ["ETHERNET", LINKTYPE_ETHERNET],
@@ -287,4 +292,14 @@ export function parseLinkType(text: string): number | undefined {
  */
 export function linkTypeOfDlt(dlt: number): number {
   return LINK_TYPE_OF_DLT.get(dlt) ?? dlt;
+}
+
+/**
+ * Maps a link type to what libpcap on Linux calls it at run time; the inverse of {@link linkTypeOfDlt}.
+ *
+ * @param linkType LINKTYPE_ number
+ * @returns DLT_ number
+ */
+export function dltOfLinkType(linkType: number): number {
+  return DLT_OF_LINK_TYPE.get(linkType) ?? linkType;
 }

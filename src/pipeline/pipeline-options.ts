@@ -16,6 +16,16 @@ export interface PrettyPrint {
   readonly print: (text: string) => void;
 }
 
+/** What ends a capture by itself; what is left out ends nothing. */
+export interface CaptureLimits {
+  /** Counted from the start of the capture, when Kafka is ready. */
+  readonly durationMs?: number;
+  /** Size of a pcap file that holds the frames: with the frame that reaches it the capture ends. */
+  readonly fileBytes?: number;
+  /** Frames. */
+  readonly packets?: number;
+}
+
 /** What `producePackets` does with the frames of its source. */
 export interface ProduceOptions {
   readonly kafka: KafkaClientOptions;
@@ -29,6 +39,10 @@ export interface ProduceOptions {
   readonly recordTimestamp: "publish" | "capture";
   /** Stop after this many frames; 0 is no limit. */
   readonly maxPackets: number;
+  /** What else ends the run in order, as the end of a file does. Default none. */
+  readonly limits?: CaptureLimits;
+  /** Keep this host's own traffic to Kafka in what an interface gives. Default: it is left out. */
+  readonly captureSelf?: boolean;
   /** Cut frames of a file to this many bytes; undefined leaves them whole. */
   readonly snapLengthBytes: number | undefined;
   /** How long to wait for acknowledgements after `stop()`. */
@@ -73,21 +87,28 @@ export interface Run<Summary> {
 }
 
 /**
- * Where every frame of a producer went. The rows add up:
- * received = droppedByKernel + captured + leftInRing, and
+ * Where every frame of a producer went. At any time the rows add up:
+ * received = droppedByKernel + filtered + captured + leftInRing, and
  * captured = acknowledged + failed + unknown + droppedHere + queued.
  * `undefined` is "the engine cannot tell", never 0.
  */
 export interface ProduceSummary {
+  /** Frames that the kernel saw for this capture; frames read, for a file. */
   received: number | undefined;
+  /** The kernel's ring was full. */
   droppedByKernel: number | undefined;
+  /** Lost before the kernel could count them as received. */
   droppedByInterface: number | undefined;
+  /** Left out here by a filter; what the kernel's filter leaves out was not received. */
+  filtered: number;
+  /** Received, not handed over: in the kernel's ring, or in buffers of the engine. */
   leftInRing: number | undefined;
   captured: number;
   acknowledged: number;
   failed: number;
   /** Sent, never answered. */
   unknown: number;
+  /** Captured, given up before they were taken for sending, because a stop ran out of time. */
   droppedHere: number;
   queued: number;
 }

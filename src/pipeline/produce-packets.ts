@@ -1,4 +1,5 @@
 import type { FrameSource } from "../capture/frame-source.ts";
+import type { LiveSource } from "../capture/live-source.ts";
 import { PcaptsError } from "../errors.ts";
 import { Publisher } from "../kafka/publisher.ts";
 import type { Delivery } from "../kafka/delivery.ts";
@@ -8,9 +9,11 @@ import type { PublishableTopic } from "../kafka/topic.ts";
 import { createTransport } from "../kafka/transport.ts";
 import type { Transport } from "../kafka/transport.ts";
 import type { Logger } from "../logger.ts";
-import { cutFrames, takeFrames } from "../packet/chunk-stages.ts";
+import { cutFrames } from "../packet/chunk-stages.ts";
 import { readHeaderWord } from "../packet/frame-chunk.ts";
 import type { FrameChunk } from "../packet/frame-chunk.ts";
+import { CaptureLimit } from "./capture-limit.ts";
+import { OwnTraffic } from "./own-traffic.ts";
 import { DeliveryPrinter, printReceived } from "./print-packets.ts";
 import { asOutputError } from "./output-error.ts";
 import type { ProduceOptions, ProduceSummary, Run } from "./pipeline-options.ts";
@@ -44,6 +47,7 @@ class ProduceRun implements Run<ProduceSummary> {
   readonly #logger: Logger;
   readonly #stopping = new AbortController();
   #publisher: Publisher | undefined;
+  #ownTraffic: OwnTraffic | undefined;
   #publishFailure: unknown;
   #captured = 0;
   #droppedHere = 0;
@@ -59,22 +63,27 @@ class ProduceRun implements Run<ProduceSummary> {
     if (this.#stopping.signal.aborted) return;
     this.#logger.info("Clean shutdown process started");
     this.#stopping.abort();
+    this.#ownTraffic?.close();
     void this.#source.stop();
   }
 
   summary(): ProduceSummary {
+    // The source's counters come after our own: what was captured by now it has received by then.
+    const captured = this.#captured;
+    const { acknowledged, failed, unknown } = this.#publisher?.counters ?? NO_COUNTERS;
+    const source = this.#source.counters();
+    const { filtered } = source;
     const { received, droppedByKernel, droppedByInterface } =
       this.#source.kind === "live"
-        ? this.#source.counters()
-        : { received: this.#captured, droppedByKernel: 0, droppedByInterface: 0 };
-    const { acknowledged, failed, unknown } = this.#publisher?.counters ?? NO_COUNTERS;
-    const captured = this.#captured;
-    const known = received === undefined || droppedByKernel === undefined;
+        ? source
+        : { received: filtered + captured, droppedByKernel: 0, droppedByInterface: 0 };
+    const isKnown = received !== undefined && droppedByKernel !== undefined;
     return {
       received,
       droppedByKernel,
       droppedByInterface,
-      leftInRing: known ? undefined : received - droppedByKernel - captured,
+      filtered,
+      leftInRing: isKnown ? received - droppedByKernel - filtered - captured : undefined,
       captured,
       acknowledged,
       failed,
@@ -92,6 +101,7 @@ class ProduceRun implements Run<ProduceSummary> {
     } catch (error) {
       if (!isAbort(error, this.#stopping.signal)) throw asUnreachable(asOutputError(error));
     } finally {
+      this.#ownTraffic?.close();
       this.#publisher?.close();
       await this.#source.stop();
       await transport.close();
@@ -117,6 +127,10 @@ class ProduceRun implements Run<ProduceSummary> {
     );
     const publisher = await this.#openPublisher(transport, target);
     this.#publisher = publisher;
+    if (canExclude(this.#source) && this.#options.captureSelf !== true) {
+      this.#ownTraffic = new OwnTraffic(this.#source, transport, this.#logger);
+      await this.#ownTraffic.start();
+    }
     this.#logger.info("Starting packet capture");
     let sourceFailure: unknown;
     try {
@@ -153,20 +167,45 @@ class ProduceRun implements Run<ProduceSummary> {
   }
 
   async #publishChunks(publisher: Publisher, topic: PublishableTopic): Promise<void> {
-    const { maxPackets, snapLengthBytes, prettyPrint } = this.#options;
-    for await (const taken of this.#source.chunks()) {
-      let chunk: FrameChunk = taken;
-      if (chunk.frameCount === 0) continue;
-      if (this.#captured === 0) this.#refuseIfDeletedAtOnce(chunk, topic);
-      if (maxPackets > 0) chunk = takeFrames(chunk, maxPackets - this.#captured);
-      if (snapLengthBytes !== undefined && this.#source.kind === "file") {
-        chunk = cutFrames(chunk, snapLengthBytes);
+    const { maxPackets, limits = {}, snapLengthBytes, prettyPrint } = this.#options;
+    const limit = new CaptureLimit(maxPackets, limits);
+    const endOfTime = this.#stopAfter(limits.durationMs);
+    try {
+      for await (const taken of this.#source.chunks()) {
+        let chunk: FrameChunk = taken;
+        if (chunk.frameCount === 0) continue;
+        if (this.#captured === 0) this.#refuseIfDeletedAtOnce(chunk, topic);
+        if (snapLengthBytes !== undefined && this.#source.kind === "file") {
+          chunk = cutFrames(chunk, snapLengthBytes);
+        }
+        chunk = limit.take(chunk);
+        if (prettyPrint !== undefined) printReceived(prettyPrint, chunk, this.#captured);
+        this.#captured += chunk.frameCount;
+        await this.#publish(publisher, chunk);
+        if (limit.isReached) break;
       }
-      if (prettyPrint !== undefined) printReceived(prettyPrint, chunk, this.#captured);
-      this.#captured += chunk.frameCount;
-      await this.#publish(publisher, chunk);
-      if (maxPackets > 0 && this.#captured >= maxPackets) break;
+    } finally {
+      endOfTime.abort();
     }
+  }
+
+  /** Ends the source when its time is over; what it has taken by then is still published. */
+  #stopAfter(durationMs: number | undefined): AbortController {
+    const over = new AbortController();
+    if (durationMs === undefined) return over;
+    const endMs = performance.now() + durationMs;
+    const wait = (): void => {
+      const leftMs = endMs - performance.now();
+      if (leftMs <= 0) {
+        this.#logger.info(`Capture ends: ${durationMs / 1000} s are over`);
+        void this.#source.stop();
+        return;
+      }
+      const timer = setTimeout(wait, Math.min(leftMs, LONGEST_TIMER_MS));
+      over.signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
+    };
+    wait();
+    return over;
   }
 
   async #publish(publisher: Publisher, chunk: FrameChunk): Promise<void> {
@@ -206,7 +245,14 @@ class ProduceRun implements Run<ProduceSummary> {
   }
 }
 
+/** setTimeout() takes more for 1 ms. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 const NO_COUNTERS = { acknowledged: 0, failed: 0, unknown: 0 };
+
+function canExclude(source: FrameSource): source is LiveSource {
+  return source.kind === "live" && "exclude" in source;
+}
 
 function isAbort(error: unknown, signal: AbortSignal): boolean {
   return signal.aborted && error instanceof Error && error.name === "AbortError";

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BENCH_USAGE, BenchUsageError, parseBenchOptions } from "../../bench/options.ts";
+import { BenchUsageError } from "../../bench/arguments.ts";
+import { BENCH_USAGE, parseBenchOptions } from "../../bench/options.ts";
 
 test("parseBenchOptions() asks for five million frames and five rounds of everything by default", () => {
   const options = parseBenchOptions([]);

@@ -10,7 +10,13 @@ import {
 } from "../../src/capture/interfaces.ts";
 
 function listed(index: number, name: string, addresses: string[] = []): NetworkInterface {
-  const state = { isLoopback: false, isUp: true, isRunning: true };
+  const state = {
+    isLoopback: false,
+    isUp: true,
+    isRunning: true,
+    isWireless: false,
+    connection: "connected" as const,
+  };
   return { index, name, addresses, description: "", ...state };
 }
 
@@ -60,7 +66,9 @@ test("the list has the interfaces of this machine with addresses and state", asy
   assert.equal(loopback.isLoopback, true);
   assert.equal(loopback.isUp, true);
   assert.equal(loopback.isRunning, true);
-  assert.equal(interfaces.find((each) => each.name === "any")!.isUp, undefined);
+  assert.equal(loopback.isWireless, false);
+  assert.equal(loopback.connection, "not applicable");
+  assert.match(interfaces.find((each) => each.name === "any")!.description, /all interfaces/);
   for (const name of Object.keys(networkInterfaces())) {
     assert.ok(
       interfaces.some((each) => each.name === name),

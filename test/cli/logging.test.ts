@@ -11,28 +11,35 @@ const LOGGING = new URL("../../src/cli/logging.js", import.meta.url).href;
 
 /** What a logger of its own process leaves on standard error. */
 async function log(level: string, contexts: readonly string[] | undefined): Promise<string[]> {
+  const lines = await write(
+    "json",
+    level,
+    `logger.limitDebug(${JSON.stringify(contexts)});
+      logger.debug("of fetch", "fetch");
+      logger.debug("group: joining again");
+      logger.debug("of nothing");
+      logger.info("information");`,
+  );
+  return lines.map((line) => (JSON.parse(line) as { msg: string }).msg);
+}
+
+/** The lines that a process of its own leaves on standard error. */
+async function write(format: "json" | "text", level: string, script: string): Promise<string[]> {
   const child = spawn(
     process.execPath,
     [
       "--input-type=module",
       "--eval",
       `import { createLogger } from ${JSON.stringify(LOGGING)};
-      const logger = await createLogger({ level: "${level}", format: "json", color: false });
-      logger.limitDebug(${JSON.stringify(contexts)});
-      logger.debug("of fetch", "fetch");
-      logger.debug("group: joining again");
-      logger.debug("of nothing");
-      logger.info("information");`,
+      const logger = await createLogger({ level: "${level}", format: "${format}", color: false });
+      ${script}`,
     ],
     { stdio: ["ignore", "ignore", "pipe"] },
   );
   let text = "";
   child.stderr.on("data", (bytes: Buffer) => (text += bytes.toString()));
   await once(child, "close");
-  return text
-    .trimEnd()
-    .split("\n")
-    .map((line) => (JSON.parse(line) as { msg: string }).msg);
+  return text.trimEnd().split("\n");
 }
 
 test("debug contexts choose among the messages of DEBUG", async () => {
@@ -44,6 +51,27 @@ test("debug contexts choose among the messages of DEBUG", async () => {
 
 test("debug contexts bring no message of DEBUG to a higher level", async () => {
   assert.deepEqual(await log("INFO", ["all"]), ["information"]);
+});
+
+test("counters are fields of a message in JSON, null where they are unknown, and text has the message alone", async () => {
+  const script = `
+    logger.report("reported", { captured: 3, leftInRing: null });
+    logger.answer("answered", { interface: "eth0", captured: 3 });`;
+  const [reported, answered] = (await write("json", "INFO", script)).map(
+    (line) => JSON.parse(line) as Record<string, unknown>,
+  );
+  assert.deepEqual(
+    [reported?.["level"], reported?.["msg"], reported?.["captured"], reported?.["leftInRing"]],
+    ["INFO", "reported", 3, null],
+  );
+  assert.deepEqual([answered?.["msg"], answered?.["interface"]], ["answered", "eth0"]);
+  const text = await write("text", "INFO", script);
+  assert.deepEqual(
+    text.map((line) => line.replace(/^.{23} /, "")),
+    ["INFO: reported", "INFO: answered"],
+  );
+  // What was asked for is answered at every level.
+  assert.deepEqual((await write("text", "ERROR", script)).length, 1);
 });
 
 test("debugContextOf() tells what the library's messages are about", () => {

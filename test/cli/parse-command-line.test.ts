@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { parseCommandLine } from "../../src/cli/parse-command-line.ts";
+import { filterOf } from "../../src/config/option-rules.ts";
 import { PcaptsError } from "../../src/errors.ts";
 
 const words = (line: string): string[] => line.split(" ").filter((word) => word !== "");
@@ -19,15 +20,23 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
   ["-c --kafka x", /Flag "--kafka" is ambiguous: it could be --kafka-broker, --kafka-topic/],
   ["-pi eth0", /short flags are not grouped/],
   ["-c -t", /-t, --kafka-topic expects NAME, but nothing follows it/],
-  ["-p -i eth0 -i eth1", /Several -i, --interface are not there yet/],
-  ["-p -i eth0 --engine libpcap", /--engine "libpcap" is not there yet/],
-  ["-p -i eth0 --linktype 12", /--linktype of a producer is not there yet/],
   ["-p -i eth0 --topspeed", /--topspeed goes with -r, --read FILE/],
-  ["-p -i eth0 --capture-self", /--capture-self is not there yet/],
-  ["-p -i eth0 -Z nobody", /-Z, --relinquish-privileges is not there yet/],
-  ["-p -i eth0 --time-stamp-precision nano", /--time-stamp-precision is not there yet/],
-  ["-p -i eth0 -f tcp", /-f, --filter is not there yet/],
-  ["-p -i eth0 -f tcp port 80", /The filter is given twice/],
+  ["-p -i eth0 -a files:3", /-a, --autostop expects .* not "files:3"; a producer writes no files/],
+  ["-p -i eth0 -a 5", /-a, --autostop expects duration:SECONDS, filesize:KB .*, not "5"/],
+  ["-p -i eth0 -a duration:0", /-a, --autostop expects .* a number above 0, not "duration:0"/],
+  ["-p -i eth0 -a packets:1.5", /-a, --autostop expects .*, not "packets:1.5"/],
+  ["-p -i eth0 --stats-interval often", /--stats-interval expects a number of seconds/],
+  ["-c -y ETHERNET2", /-y, --linktype expects a link type as -L lists it, .*, not "ETHERNET2"/],
+  ["-p -i eth0 -f tcp port 80", /The filter is given twice,.* quote the whole expression/],
+  ["-c -f tcp", /A consumer's filter is not there yet/],
+  ["-c tcp port 80", /A consumer's filter is not there yet/],
+  ["-p -r x -y EN10MB", /-y, --linktype goes with -i/],
+  ["-p -r x -j host", /-j, --time-stamp-type goes with -i/],
+  ["-p -r x --time-stamp-precision nano", /--time-stamp-precision goes with -i/],
+  ["-p -i eth0 --engine cap -y EN10MB", /-y, --linktype needs --engine libpcap/],
+  ["-p -i eth0 --engine cap -j host", /-j, --time-stamp-type needs --engine libpcap/],
+  ["-p -i eth0 --engine cap --time-stamp-precision nano", /precision nano needs --engine libpcap/],
+  ["-p -i eth0 --engine dumpcap", /--engine expects libpcap or cap, not "dumpcap"/],
   ["-p -r x --multiplier 2", /--multiplier is not there yet/],
   ["-p -r x --pps 2", /--pps is not there yet/],
   ["-p -r x --mbps 2", /--mbps is not there yet/],
@@ -65,7 +74,8 @@ test("parseCommandLine() gives every flag its default", () => {
   assert.equal(values["snaplen"], 262_144);
   assert.equal(values["write"], "-");
   assert.equal(values["file-type"], "pcap");
-  assert.equal(values["interface"], undefined);
+  assert.deepEqual(values["interface"], []);
+  assert.equal(values["stats-interval"], 0);
   assert.deepEqual(values["kafka-property"], []);
 });
 
@@ -81,7 +91,7 @@ test("parseCommandLine() hands values on as they were written, whatever they loo
     "-t",
     "1.50",
   ]);
-  assert.equal(values["interface"], "007");
+  assert.deepEqual(values["interface"], ["007"]);
   assert.equal(values["sensor"], "'a.b'");
   assert.deepEqual(values["kafka-property"], ['client.id="x=y"', "linger.ms=1e3"]);
   assert.equal(values["kafka-topic"], "1.50");
@@ -114,6 +124,33 @@ test("parseCommandLine() takes the names of levels in any case, and Python's too
   ]) {
     assert.equal(parseCommandLine(["-c", "-ll", text ?? ""]).values["log-level"], level);
   }
+});
+
+test("parseCommandLine() takes words for a filter, which win over one in the environment", () => {
+  const line = parseCommandLine(words("-p tcp -r x port 80"), { PCAPTS_FILTER: "udp" });
+  assert.equal(filterOf(line), "tcp port 80");
+  assert.equal(filterOf(parseCommandLine(words("-p -r x -f udp"))), "udp");
+  assert.equal(filterOf(parseCommandLine(words("-p -r x"), { PCAPTS_FILTER: "udp" })), "udp");
+  assert.equal(filterOf(parseCommandLine(words("-p -r x"))), undefined);
+});
+
+test("parseCommandLine() takes link types by name and by number", () => {
+  for (const [text, linkType] of [
+    ["EN10MB", 1],
+    ["dlt_linux_sll2", 276],
+    ["101", 101],
+  ] as const) {
+    assert.equal(parseCommandLine(["-c", "-y", text]).values.linktype, linkType);
+  }
+});
+
+test("parseCommandLine() takes several values of a flag from one variable, where it may be repeated", () => {
+  const { values } = parseCommandLine(words("-c"), {
+    PCAPTS_INTERFACE: " eth0  eth1 ",
+    PCAPTS_AUTOSTOP: "duration:5 packets:3",
+  });
+  assert.deepEqual(values.autostop, ["duration:5", "packets:3"]);
+  assert.deepEqual(values.interface, ["eth0", "eth1"]);
 });
 
 test("parseCommandLine() accepts the flags of the other mode", () => {

@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatConsumeSummary, formatProduceSummary } from "../../src/cli/summary-text.ts";
+import {
+  formatConsumeSummary,
+  formatInterfaceCounters,
+  formatProduceSummary,
+} from "../../src/cli/summary-text.ts";
 
 const ledger = {
-  received: 110,
+  received: 116,
+  filtered: 6,
   droppedByKernel: 7,
   droppedByInterface: 0,
   leftInRing: 3,
@@ -19,7 +24,7 @@ test("formatProduceSummary() is a ledger that adds up", () => {
   const text = formatProduceSummary(ledger);
   assert.equal(
     text,
-    "received 110 = dropped by the kernel 7 + captured 100 + left in the ring 3; " +
+    "received 116 = dropped by the kernel 7 + filtered 6 + captured 100 + left in the ring 3; " +
       "captured 100 = acknowledged 90 + failed 4 + unknown 3 + dropped here 2 + queued 1",
   );
 });
@@ -34,9 +39,26 @@ test("formatProduceSummary() says unknown for what an engine cannot tell", () =>
   });
   assert.match(
     text,
-    /^received unknown = dropped by the kernel unknown \+ captured 100 \+ left in the ring unknown;/,
+    /^received unknown = dropped by the kernel unknown \+ filtered 6 \+ captured 100 \+ left in the ring unknown;/,
   );
   assert.match(text, /; the interface dropped 5 before that$/);
+});
+
+test("formatInterfaceCounters() says what an interface counted", () => {
+  const counters = { received: 9, droppedByKernel: 2, droppedByInterface: 1, filtered: 3 };
+  assert.equal(
+    formatInterfaceCounters("eth0", counters),
+    "eth0: received 9, dropped by the kernel 2, filtered 3; the interface dropped 1 before that",
+  );
+  assert.equal(
+    formatInterfaceCounters("eth1", {
+      received: undefined,
+      droppedByKernel: undefined,
+      droppedByInterface: undefined,
+      filtered: 0,
+    }),
+    "eth1: received unknown, dropped by the kernel unknown, filtered 0",
+  );
 });
 
 test("formatConsumeSummary() counts what was written and what was left out", () => {

@@ -30,7 +30,12 @@ const WRONG: readonly (readonly [string, RegExp])[] = [
   ["-c -X security.protocol=SASL_SSL", /-X security\.protocol "SASL_SSL" is not there yet/],
   ["-c 10", /-c is --consumer and takes no number: .* say -m 10/],
   ["-c --kafka-boker x", /Flag "--kafka-boker" is not known; did you mean --kafka-broker\?/],
-  ["-p -i eth0 tcp port 80", /Words after the flags are a filter, and filters are not there yet/],
+  ["-c tcp port 80", /A consumer's filter is not there yet: filter what comes out/],
+  ["-p -i lo -i lo", /-i, --interface names "lo" twice/],
+  [
+    "-p -i lo -a files:2",
+    /-a, --autostop expects duration:SECONDS, .*; a producer writes no files/,
+  ],
   ["-c -F pcapng", /-F, --file-type "pcapng" is not there yet/],
 ];
 

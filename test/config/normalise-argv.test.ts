@@ -131,8 +131,13 @@ test("normaliseArgv() suggests the nearest flag", () => {
   refused("-q", /^Flag "-q" is not known/);
 });
 
-test("normaliseArgv() says that several interfaces are not there yet", () => {
-  refused("-p -i eth0 -i eth1", /^Several -i, --interface are not there yet/);
+test("normaliseArgv() keeps every interface and every condition to stop, in order", () => {
+  assert.deepEqual(normal("-i eth1 -aduration:5 -i eth0 -a packets:3"), [
+    "--interface=eth1",
+    "--autostop=duration:5",
+    "--interface=eth0",
+    "--autostop=packets:3",
+  ]);
 });
 
 const rows: readonly OptionRow[] = OPTION_TABLE;
@@ -171,7 +176,7 @@ test("normaliseArgv() throws nothing but usage errors, and its result is its own
 });
 
 test("normaliseArgv() keeps every value as it was written", () => {
-  const valued = rows.filter((row) => row.value.type !== "switch" && row.repeat !== "later");
+  const valued = rows.filter((row) => row.value.type !== "switch");
   fc.assert(
     fc.property(fc.constantFrom(...valued), fc.string(), (row, value) => {
       assert.deepEqual(normaliseArgv([`--${row.long}=${value}`]), [`--${row.long}=${value}`]);

@@ -147,6 +147,7 @@ export async function consume(
 export interface Ledger {
   readonly received: string;
   readonly droppedByKernel: string;
+  readonly filtered: number;
   readonly leftInRing: string;
   readonly captured: number;
   readonly acknowledged: number;
@@ -157,31 +158,42 @@ export interface Ledger {
 }
 
 const LEDGER =
-  /received (\w+) = dropped by the kernel (\w+) \+ captured (\d+) \+ left in the ring (\w+); captured (\d+) = acknowledged (\d+) \+ failed (\d+) \+ unknown (\d+) \+ dropped here (\d+) \+ queued (\d+)/g;
+  /received (-?\w+) = dropped by the kernel (-?\w+) \+ filtered (-?\d+) \+ captured (-?\d+) \+ left in the ring (-?\w+); captured (-?\d+) = acknowledged (-?\d+) \+ failed (-?\d+) \+ unknown (-?\d+) \+ dropped here (-?\d+) \+ queued (-?\d+)/g;
 
 /** The last summary line of a producer; fails unless there is one and it adds up. */
 export function readLedger(stderr: string): Ledger {
-  const last = [...stderr.matchAll(LEDGER)].at(-1);
+  const last = readLedgers(stderr).at(-1);
   assert.ok(last !== undefined, `no summary in:\n${stderr}`);
-  const [, received = "", droppedByKernel = "", captured, leftInRing = "", again, ...parts] = last;
-  assert.equal(captured, again, "captured is the same number on both sides");
-  const [acknowledged = 0, failed = 0, unknown = 0, droppedHere = 0, queued = 0] =
-    parts.map(Number);
+  return last;
+}
+
+/** All lines of counters that a producer printed, while it ran and at the end; fails unless each adds up. */
+export function readLedgers(stderr: string): Ledger[] {
+  return [...stderr.matchAll(LEDGER)].map(parseLedger);
+}
+
+function parseLedger([line, ...texts]: RegExpExecArray): Ledger {
+  const [received = "", droppedByKernel = "", filtered, captured, leftInRing = "", ...rest] = texts;
+  const [again, acknowledged = 0, failed = 0, unknown = 0, droppedHere = 0, queued = 0] =
+    rest.map(Number);
+  assert.ok(!texts.some((text) => text.startsWith("-")), `no counter is negative: ${line}`);
+  assert.equal(Number(captured), again, `captured is the same number on both sides: ${line}`);
   assert.equal(
     Number(captured),
     acknowledged + failed + unknown + droppedHere + queued,
-    "what was captured is the sum of what became of it",
+    `what was captured is the sum of what became of it: ${line}`,
   );
   if (![received, droppedByKernel, leftInRing].includes("unknown")) {
     assert.equal(
       Number(received),
-      Number(droppedByKernel) + Number(captured) + Number(leftInRing),
-      "what was received is the sum of where it went",
+      Number(droppedByKernel) + Number(filtered) + Number(captured) + Number(leftInRing),
+      `what was received is the sum of where it went: ${line}`,
     );
   }
   return {
     received,
     droppedByKernel,
+    filtered: Number(filtered),
     leftInRing,
     captured: Number(captured),
     acknowledged,

@@ -6,6 +6,8 @@ import { API } from "../../src/kafka-wire/api.ts";
 import { KAFKA_ERROR_CODE } from "../../src/kafka-wire/error-codes.ts";
 import { readRecordBatchHeader, RecordCursor } from "../../src/kafka-wire/record-batch-reader.ts";
 import type { BrokerConnection } from "../../src/kafka/broker-connection.ts";
+import type { BrokerPath } from "../../src/kafka/broker-path.ts";
+import type { BrokerAddress } from "../../src/kafka/client-options.ts";
 import { ConnectionError } from "../../src/kafka/connection-error.ts";
 import type { TopicLookup, Transport } from "../../src/kafka/transport.ts";
 
@@ -62,6 +64,18 @@ export class MemoryBroker implements Transport {
   }
 
   async connect(): Promise<void> {}
+
+  brokers(): readonly BrokerAddress[] {
+    return [];
+  }
+
+  paths(): readonly BrokerPath[] {
+    return [];
+  }
+
+  changed(): Promise<void> {
+    return new Promise(() => {});
+  }
 
   async close(): Promise<void> {}
 

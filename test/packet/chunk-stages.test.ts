@@ -3,6 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import {
   cutFrames,
+  keepFrames,
   keepLinkType,
   takeFrames,
   toLittleEndian,
@@ -67,6 +68,24 @@ test("keepLinkType() leaves frames of other link types out", () => {
   const ethernet = buildChunk({ frames: [{ bytes: Buffer.from("one") }] });
   assert.equal(keepLinkType(ethernet, 1), ethernet);
   assert.equal(keepLinkType(ethernet, 113).bytes.length, 0);
+});
+
+test("keepFrames() keeps the frames whose verdict is 1, with their interfaces", () => {
+  fc.assert(
+    fc.property(anyChunk, fc.array(fc.boolean(), { minLength: 12, maxLength: 12 }), (any, kept) => {
+      const verdicts = Uint8Array.from(kept, Number);
+      const chunk = { ...any.chunk, interfaceOf: Uint16Array.from(any.frames, (_, n) => n) };
+      const result = keepFrames(chunk, verdicts);
+      const wanted = [...any.frames.keys()].filter((n) => kept[n]);
+      assert.deepEqual(
+        framesOf(result),
+        wanted.map((n) => framesOf(chunk)[n]),
+      );
+      assert.equal(result.frameCount, wanted.length);
+      assert.deepEqual([...result.interfaceOf!], wanted);
+      if (wanted.length === any.frames.length) assert.equal(result, chunk);
+    }),
+  );
 });
 
 test("toLittleEndian() keeps every frame, and its time as far as the precision goes", () => {

@@ -6,10 +6,11 @@ import { hostname } from "node:os";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
-import { openCapSource, type CapSourceOptions } from "../../src/capture/cap-engine.ts";
-import type { FrameSource } from "../../src/capture/frame-source.ts";
+import { openCapSource } from "../../src/capture/cap-engine.ts";
+import type { LiveSource, LiveSourceOptions } from "../../src/capture/live-source.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { buildCapture, buildUdpFrame, framesOf, type ReadFrame } from "../fixtures/generate.ts";
+import { liveOptions } from "./live-capture.ts";
 import { createVethPair, type VethPair } from "./veth-pair.ts";
 
 const run = promisify(execFile);
@@ -22,16 +23,12 @@ before(async () => {
 });
 after(() => veth.remove());
 
-function optionsFor(interfaceName: string): CapSourceOptions {
-  return { interfaceName, snapLengthBytes: 262_144, sensor: "probe", filter: "" };
-}
-
-function open(options: Partial<CapSourceOptions> = {}): Promise<FrameSource> {
-  return openCapSource({ ...optionsFor(veth.name), ...options }, silentLogger);
+function open(options: Partial<LiveSourceOptions> = {}): Promise<LiveSource> {
+  return openCapSource(liveOptions(veth.name, options), silentLogger);
 }
 
 /** Reads until `wanted` frames came or the source ended, then stops it. */
-async function collect(source: FrameSource, wanted: number): Promise<ReadFrame[]> {
+async function collect(source: LiveSource, wanted: number): Promise<ReadFrame[]> {
   const frames: ReadFrame[] = [];
   for await (const chunk of source.chunks()) {
     const read = framesOf(chunk);
@@ -223,7 +220,7 @@ test("the capture process ends when its parent is killed", LIMIT, async () => {
   const script = `
     import { openCapSource } from ${JSON.stringify(engineUrl)};
     const silent = { debug() {}, info() {}, warn() {}, error() {}, isDebugEnabled: () => false };
-    await openCapSource(${JSON.stringify(optionsFor(veth.name))}, silent);
+    await openCapSource(${JSON.stringify(liveOptions(veth.name))}, silent);
     console.log("open");`;
   const parent = spawn(process.execPath, ["--input-type=module", "-e", script], {
     stdio: ["ignore", "pipe", "inherit"],
@@ -246,7 +243,7 @@ for (const [how, takeAway] of [
       try {
         const said: string[] = [];
         const logger = { ...silentLogger, debug: (line: string) => said.push(line) };
-        const source = await openCapSource(optionsFor(pair.name), logger);
+        const source = await openCapSource(liveOptions(pair.name), logger);
         const frames = Array.from({ length: 500 }, (_, n) => ({ bytes: buildUdpFrame(n, 200) }));
         await pair.send(buildCapture({ frames }), ["--pps=5000"]);
         await takeAway(pair);
@@ -302,7 +299,7 @@ test("without CAP_NET_RAW the message names it and how to grant it", LIMIT, asyn
   const script = `
     import { openCapSource } from ${JSON.stringify(engineUrl)};
     const silent = { debug() {}, info() {}, warn() {}, error() {}, isDebugEnabled: () => false };
-    await openCapSource(${JSON.stringify(optionsFor(veth.name))}, silent).catch((error) => {
+    await openCapSource(${JSON.stringify(liveOptions(veth.name))}, silent).catch((error) => {
       console.log(JSON.stringify({ code: error.code, message: error.message }));
     });`;
   const { stdout, stderr } = await run("setpriv", [
@@ -335,7 +332,7 @@ test("the loopback interface and any give their own link types", LIMIT, async ()
 test("what cannot be honoured is said", LIMIT, async () => {
   const warnings: string[] = [];
   const logger = { ...silentLogger, warn: (line: string) => warnings.push(line) };
-  const source = await openCapSource({ ...optionsFor(veth.name), promiscuous: false }, logger);
+  const source = await openCapSource(liveOptions(veth.name, { promiscuous: false }), logger);
   await source.stop();
   assert.equal(warnings.length, 1);
   assert.match(warnings[0]!, /--no-promiscuous-mode/);

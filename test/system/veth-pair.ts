@@ -1,5 +1,6 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,6 +12,8 @@ const run = promisify(execFile);
 export interface VethPair {
   /** The end to capture from. */
   readonly name: string;
+  /** The end in the namespace. */
+  readonly peer: string;
   /**
    * Sends a capture file into the other end with tcpreplay.
    *
@@ -18,9 +21,11 @@ export interface VethPair {
    * @param options tcpreplay's, such as `["--pps=1000"]`; default as fast as it can
    */
   send(capture: Buffer, options?: readonly string[]): Promise<void>;
+  /** Runs a program in the namespace to its end. */
+  exec(command: readonly string[]): Promise<{ stdout: string; stderr: string }>;
   /** Takes the interface down, as `ip link set … down`. */
   down(): Promise<void>;
-  /** Deletes both ends and the namespace; safe repeatedly. */
+  /** Deletes both ends and the namespace; safe repeatedly. Happens by itself when this process dies, however it dies. */
   remove(): Promise<void>;
 }
 
@@ -31,61 +36,92 @@ export interface VethPair {
  */
 export async function createVethPair(): Promise<VethPair> {
   if (process.getuid?.() !== 0) {
-    throw new Error("tests on a real interface need root on Linux (ip, tcpreplay): sudo npm test");
+    throw new Error("a real interface needs root on Linux (ip, tcpreplay): run this with sudo");
   }
   const id = randomBytes(4).toString("hex");
   const name = `pc${id}`;
   const peer = `pp${id}`;
-  const namespace = `pcapts-${id}`;
+  const namespace = await NetworkNamespace.create();
   const directory = await mkdtemp(join(tmpdir(), "veth-pair-"));
-  const inNamespace = (...command: string[]): Promise<unknown> =>
-    run("ip", ["netns", "exec", namespace, ...command]);
+  const exec = (command: readonly string[]): Promise<{ stdout: string; stderr: string }> =>
+    run("nsenter", [`--net=/proc/${namespace.pid}/ns/net`, ...command]);
 
   let files = 0;
   const pair: VethPair = {
     name,
+    peer,
     async send(capture, options = ["--topspeed"]) {
       const path = join(directory, `${files++}.pcap`);
       await writeFile(path, capture);
-      await inNamespace("tcpreplay", "-q", ...options, `--intf1=${peer}`, path);
+      await exec(["tcpreplay", "-q", ...options, `--intf1=${peer}`, path]);
     },
+    exec,
     async down() {
       await run("ip", ["link", "set", "dev", name, "down"]);
     },
     async remove() {
       await run("ip", ["link", "del", "dev", name]).catch(() => {});
-      await run("ip", ["netns", "del", namespace]).catch(() => {});
+      await namespace.remove();
       await rm(directory, { recursive: true, force: true });
     },
   };
+  const ends = [
+    ["name", name, "mtu", "65000"],
+    ["peer", "name", peer, "mtu", "65000", "netns", String(namespace.pid)],
+  ] as const;
   try {
-    await run("ip", ["netns", "add", namespace]);
-    await run("ip", [
-      "link",
-      "add",
-      "name",
-      name,
-      "mtu",
-      "65000",
-      "type",
-      "veth",
-      "peer",
-      "name",
-      peer,
-      "mtu",
-      "65000",
-      "netns",
-      namespace,
-    ]);
+    await run("ip", ["link", "add", ...ends[0], "type", "veth", ...ends[1]]);
     const disableIpv6 = (end: string): string =>
       `echo 1 > /proc/sys/net/ipv6/conf/${end}/disable_ipv6`;
     await run("sh", ["-c", disableIpv6(name)]);
-    await inNamespace("sh", "-c", disableIpv6(peer));
+    await exec(["sh", "-c", disableIpv6(peer)]);
     await run("ip", ["link", "set", "dev", name, "up"]);
-    await inNamespace("ip", "link", "set", "dev", peer, "up");
+    await exec(["ip", "link", "set", "dev", peer, "up"]);
     return pair;
   } catch (error) {
     await pair.remove();
     throw error;
+  }
+}
+
+/**
+ * A network namespace without a name, which lasts as long as a process in it. That process dies with
+ * this one, so nothing is left behind, the veth pair included.
+ */
+class NetworkNamespace {
+  readonly #holder: ChildProcess;
+
+  private constructor(holder: ChildProcess) {
+    this.#holder = holder;
+  }
+
+  static async create(): Promise<NetworkNamespace> {
+    const holding = ["unshare", "--net", "sh", "-c", "echo; exec sleep infinity"];
+    const holder = spawn("setpriv", ["--pdeathsig", "KILL", ...holding], {
+      stdio: ["ignore", "pipe", "inherit"],
+      // A terminal's Ctrl-C leaves it to the one that it belongs to.
+      detached: true,
+    });
+    const ready = await Promise.race([
+      once(holder.stdout, "data").then(() => true),
+      once(holder, "exit").then(() => false),
+    ]);
+    if (!ready) throw new Error("Cannot make a network namespace (setpriv, unshare --net)");
+    holder.stdout.destroy();
+    holder.unref();
+    return new NetworkNamespace(holder);
+  }
+
+  /** Of the process that holds it. */
+  get pid(): number {
+    return this.#holder.pid!;
+  }
+
+  async remove(): Promise<void> {
+    if (this.#holder.exitCode !== null || this.#holder.signalCode !== null) return;
+    this.#holder.ref();
+    const ended = once(this.#holder, "exit");
+    this.#holder.kill("SIGKILL");
+    await ended;
   }
 }

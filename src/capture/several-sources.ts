@@ -1,0 +1,109 @@
+import type { FrameChunk } from "../packet/frame-chunk.ts";
+import type { CaptureCounters } from "./frame-source.ts";
+import type { LiveSource } from "./live-source.ts";
+
+/**
+ * Makes one source of several interfaces. Each chunk keeps the interface table of its own source, so
+ * that a frame tells where it was captured. No source keeps others waiting: of those that have a chunk
+ * the one that was served longest ago is next.
+ *
+ * When one fails, the others are stopped, what they had captured is handed over, and then its error is
+ * thrown.
+ *
+ * @param sources one or more, with chunks not asked for yet; one alone is returned as it is
+ */
+export function mergeLiveSources(sources: readonly LiveSource[]): LiveSource {
+  const [first, ...others] = sources;
+  if (first === undefined) throw new RangeError("no sources");
+  return others.length === 0 ? first : new SeveralSources(first, others);
+}
+
+/** A source's chunks, as they are asked for one by one. */
+type Chunks = AsyncIterator<FrameChunk, void>;
+
+interface Answer {
+  readonly chunks: Chunks;
+  /** Undefined when the source has ended. */
+  readonly chunk: FrameChunk | undefined;
+  readonly failure?: unknown;
+}
+
+class SeveralSources implements LiveSource {
+  readonly kind = "live";
+  readonly engine: LiveSource["engine"];
+  readonly name: string;
+  readonly description: string;
+  readonly interfaces: LiveSource["interfaces"];
+  readonly #sources: readonly LiveSource[];
+
+  constructor(first: LiveSource, others: readonly LiveSource[]) {
+    this.#sources = [first, ...others];
+    this.engine = first.engine;
+    this.name = this.#sources.map(({ name }) => name).join(", ");
+    this.description = first.description;
+    this.interfaces = this.#sources.flatMap(({ interfaces }) => interfaces);
+  }
+
+  async *chunks(): AsyncGenerator<FrameChunk, void, void> {
+    // In the order of Map: served longest ago first, and race() takes the first that is ready.
+    const asked = new Map<Chunks, Promise<Answer>>();
+    for (const source of this.#sources) {
+      const chunks = source.chunks()[Symbol.asyncIterator]() as Chunks;
+      asked.set(chunks, askFor(chunks));
+    }
+    let failure: { readonly error: unknown } | undefined;
+    try {
+      while (asked.size > 0) {
+        const answer = await Promise.race(asked.values());
+        asked.delete(answer.chunks);
+        if (answer.chunk !== undefined) {
+          yield answer.chunk;
+          asked.set(answer.chunks, askFor(answer.chunks));
+        } else if (answer.failure !== undefined && failure === undefined) {
+          failure = { error: answer.failure };
+          void this.stop();
+        }
+      }
+      if (failure !== undefined) throw failure.error;
+    } finally {
+      await this.stop();
+    }
+  }
+
+  counters(): CaptureCounters {
+    const all = this.#sources.map((source) => source.counters());
+    return {
+      received: sumOf(all.map(({ received }) => received)),
+      droppedByKernel: sumOf(all.map(({ droppedByKernel }) => droppedByKernel)),
+      droppedByInterface: sumOf(all.map(({ droppedByInterface }) => droppedByInterface)),
+      filtered: all.reduce((sum, { filtered }) => sum + filtered, 0),
+    };
+  }
+
+  async exclude(expression: string): Promise<boolean> {
+    const could = await Promise.all(this.#sources.map((source) => source.exclude(expression)));
+    return could.some(Boolean);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#sources.map((source) => source.stop()));
+  }
+}
+
+/** Asks for the next chunk; never rejects. */
+async function askFor(chunks: Chunks): Promise<Answer> {
+  try {
+    const { done, value } = await chunks.next();
+    return { chunks, chunk: done === true ? undefined : (value as FrameChunk) };
+  } catch (failure) {
+    return { chunks, chunk: undefined, failure };
+  }
+}
+
+/** What one does not know, all together do not know. */
+function sumOf(counts: readonly (number | undefined)[]): number | undefined {
+  return counts.reduce(
+    (sum, count) => (sum === undefined || count === undefined ? undefined : sum + count),
+    0,
+  );
+}
