@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
 import { access, mkdir, readFile, rm, stat } from "node:fs/promises";
 import { createServer, type Server } from "node:net";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { PcaptsError } from "../errors.ts";
 import { isSystemError, replaceFile } from "./file-io.ts";
 
@@ -52,7 +52,7 @@ export class DataDirectory {
    */
   static async open(path: string): Promise<DataDirectory> {
     try {
-      await mkdir(join(path, "topics"), { recursive: true });
+      await makeDirectory(join(path, "topics"));
       await access(path, constants.W_OK | constants.X_OK);
     } catch (error) {
       throw new PcaptsError(
@@ -106,6 +106,18 @@ export class DataDirectory {
     await new Promise<void>((resolve) => {
       this.#lock.close(() => resolve());
     });
+  }
+}
+
+/** Node's own way, `recursive`, never comes back where a directory cannot be made, as in /proc. */
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    if (isSystemError(error, "EEXIST")) return;
+    if (!isSystemError(error, "ENOENT")) throw error;
+    await makeDirectory(dirname(path));
+    await mkdir(path);
   }
 }
 

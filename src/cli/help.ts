@@ -1,3 +1,4 @@
+import { BROKER_OPTION_TABLE } from "../config/broker-option-table.ts";
 import { OPTION_TABLE, type OptionRow } from "../config/option-table.ts";
 
 const WIDTH = 80;
@@ -10,6 +11,7 @@ const EXAMPLES = `examples:
   pcapts -p -i eth0 -k kafka1:9092     capture eth0 into the topic "pcap"
   pcapts -c -o begin -e > out.pcap     everything the topic holds, as a file
   pcapts -c | wireshark -k -i -        watch frames as they come in
+  pcapts broker                        a Kafka to try it with; has a --help of its own
 `;
 
 const ENVIRONMENT = `environment:
@@ -47,6 +49,29 @@ export function formatHelp(amount: "brief" | "all"): string {
   }
   const more = amount === "all" ? ENVIRONMENT : "pcapts --help all shows the rest.\n";
   return `${USAGE_LINE}\n\n${sections.join("")}${EXAMPLES}${more}`;
+}
+
+const BROKER_HEAD = `usage: pcapts broker [flags]
+
+A Kafka broker of one node for this machine: topics on disk, consumer groups,
+idempotent producers. It is no cluster: there is one copy of everything, no
+transactions, and no security beyond loopback. For more, run Apache Kafka.
+
+`;
+
+const BROKER_EXAMPLES = `examples:
+  pcapts broker                                      at 127.0.0.1:9092, until Ctrl-C
+  pcapts broker --listen 127.0.0.1:19092 --data-dir ./kafka --fsync every
+`;
+
+/**
+ * The help of `pcapts broker`, from its option table.
+ *
+ * @returns whole lines
+ */
+export function formatBrokerHelp(): string {
+  const rows: readonly OptionRow[] = BROKER_OPTION_TABLE;
+  return `${BROKER_HEAD}flags:\n${rows.map(formatRow).join("")}${BROKER_EXAMPLES}`;
 }
 
 function formatRow(row: OptionRow): string {

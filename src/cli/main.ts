@@ -14,6 +14,10 @@ import { catchStopSignals } from "./stop-signals.ts";
 export async function main(): Promise<void> {
   const argv = process.argv.slice(2);
   try {
+    if (argv[0] === "broker") {
+      await runBroker(argv.slice(1));
+      return;
+    }
     const answer = await answerQuestion(argv);
     if (answer === undefined) process.exit(await runCommand(argv));
     await writeAnswer(answer);
@@ -21,6 +25,24 @@ export async function main(): Promise<void> {
     process.stderr.write(await formatFailure(error));
     process.exitCode = exitStatusOf(error);
   }
+}
+
+/** `pcapts broker` has flags of its own. */
+async function runBroker(argv: readonly string[]): Promise<void> {
+  const { parseBrokerCommandLine } = await import("./broker-command-line.ts");
+  if (argv.includes("-h") || parseBrokerCommandLine(argv).help) {
+    await writeAnswer((await import("./help.ts")).formatBrokerHelp());
+    return;
+  }
+  const values = parseBrokerCommandLine(argv);
+  const signals = catchStopSignals();
+  const logger = await openLogger(values);
+  process.exit(
+    await reportFailure(logger, async () => {
+      const { brokerCommand } = await import("./broker-command.ts");
+      return brokerCommand(values, { logger, signals });
+    }),
+  );
 }
 
 /** `--help` and `--version` win over all else on the line, right or wrong, as under argparse. */
@@ -72,15 +94,25 @@ async function runCommand(argv: readonly string[]): Promise<number> {
     return 0;
   }
   const signals = catchStopSignals();
-  const logger = await openLogger(line);
+  const logger = await openLogger(line.values);
   const context = { logger, signals };
-  try {
+  return reportFailure(logger, async () => {
     if (line.values.producer) {
       const { produceCommand } = await import("./produce-command.ts");
-      return await produceCommand(line, context);
+      return produceCommand(line, context);
     }
     const { consumeCommand } = await import("./consume-command.ts");
-    return await consumeCommand(line, context);
+    return consumeCommand(line, context);
+  });
+}
+
+/** Runs a command; what it throws becomes a message and the exit status, except for wrong use. */
+async function reportFailure(
+  logger: CommandLogger,
+  command: () => Promise<number>,
+): Promise<number> {
+  try {
+    return await command();
   } catch (error) {
     if (isUsageError(error)) throw error;
     logger.error(formatError(error, logger.isDebugEnabled()));
@@ -88,7 +120,9 @@ async function runCommand(argv: readonly string[]): Promise<number> {
   }
 }
 
-async function openLogger({ values }: CommandLine): Promise<CommandLogger> {
+async function openLogger(
+  values: Pick<CommandLine["values"], "log-level" | "log-format">,
+): Promise<CommandLogger> {
   const { createLogger } = await import("./logging.ts");
   const logger = await createLogger({
     level: values["log-level"],
