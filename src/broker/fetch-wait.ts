@@ -1,10 +1,12 @@
 import type { PartitionLog } from "./partition-log.ts";
 
+const LONGEST_WAIT_MS = 300_000;
+
 /**
  * Waits until enough was appended, the time is over or the client is gone.
  *
  * @param missingBytes that have to come, over all the logs
- * @param maxWaitMs at most; a day at the most
+ * @param maxWaitMs at most; never more than five minutes
  * @param onGone calls back when the connection is lost; @returns how to end that
  */
 export function waitForBytes(
@@ -20,7 +22,7 @@ export function waitForBytes(
       for (const end of endings) end();
       resolve();
     };
-    const timer = setTimeout(finish, Math.min(maxWaitMs, 86_400_000));
+    const timer = setTimeout(finish, Math.min(maxWaitMs, LONGEST_WAIT_MS));
     endings.push(() => clearTimeout(timer), onGone(finish));
     for (const log of logs) {
       endings.push(
