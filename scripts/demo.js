@@ -107,7 +107,8 @@ async function run(args) {
   const began = performance.now();
   const child = start(args);
   const status = await child.closed;
-  if (status !== 0) throw new Error(`pcapts ${args.join(" ")} ended with ${status}:\n${child.said}`);
+  if (status !== 0)
+    throw new Error(`pcapts ${args.join(" ")} ended with ${status}:\n${child.said}`);
   return ((performance.now() - began) / 1000).toFixed(1);
 }
 
@@ -127,7 +128,12 @@ function summarise(file) {
     const frame = at + 16;
     const ends = [bytes.readUInt32BE(frame + 26), bytes.readUInt32BE(frame + 30)];
     const ports = [bytes.readUInt16BE(frame + 34), bytes.readUInt16BE(frame + 36)];
-    pairs.add(ends.map((end, side) => `${end}:${ports[side]}`).toSorted().join(" "));
+    pairs.add(
+      ends
+        .map((end, side) => `${end}:${ports[side]}`)
+        .toSorted()
+        .join(" "),
+    );
     total += length;
     at = frame + length;
   }

@@ -36,7 +36,14 @@ async function kafkaTool(name: string, args: readonly string[], input = ""): Pro
     .filter((jar) => jar.endsWith(".jar"))
     .map((jar) => path.join(jars, jar))
     .join(":");
-  const java = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m", "-cp", classPath];
+  const java = [
+    "java",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+    "-Xmx256m",
+    "-cp",
+    classPath,
+  ];
   const command = [...java, `org.apache.kafka.tools.${name}`, "--bootstrap-server", bootstrap];
   return (await runProgram([...command, ...args], input)).stdout.toString();
 }
@@ -140,7 +147,11 @@ test("Kafka's own tools create, describe, write, read as a group, describe and r
   const all = [...topic, ...group, "--from-beginning", "--max-messages", "500"];
   const read = await kafkaTool("consumer.ConsoleConsumer", all);
   assert.deepEqual(
-    read.trim().split("\n").map(Number).toSorted((a, b) => a - b),
+    read
+      .trim()
+      .split("\n")
+      .map(Number)
+      .toSorted((a, b) => a - b),
     Array.from({ length: 500 }, (_, index) => index + 1),
   );
   const groups = "consumer.group.ConsumerGroupCommand";
@@ -184,7 +195,9 @@ test("kafkajs creates a topic, writes idempotently, and reads as a group", async
 });
 
 test("pcapts publishes to it and gets the same frames back, alone and as a group", async () => {
-  const frames = Array.from({ length: 5000 }, (_, n) => ({ bytes: buildUdpFrame(n, 60 + (n % 900)) }));
+  const frames = Array.from({ length: 5000 }, (_, n) => ({
+    bytes: buildUdpFrame(n, 60 + (n % 900)),
+  }));
   const capture = buildCapture({ frames });
   const expected = readCapture(capture).frames.map(({ bytes }) => bytes.toString("hex"));
   for (const compression of ["none", "lz4"]) {
