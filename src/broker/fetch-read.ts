@@ -106,13 +106,16 @@ export class FetchRead {
     const total = shares.reduce((sum, share) => sum + share, 0);
     const memory = total === 0 ? undefined : await this.#lease(total);
     let start = 0;
-    const reads = this.#parts.map((part, index) => {
-      const share = shares[index]!;
-      const target = memory?.subarray(start, start + share);
+    const targets = shares.map((share) => {
       start += share;
-      return target === undefined || share === 0 ? undefined : this.#readPart(part, target);
+      return share === 0 ? undefined : memory?.subarray(start - share, start);
     });
-    const records = await Promise.all(reads);
+    const records = await Promise.all(
+      this.#parts.map(async (part, index) => {
+        const target = targets[index];
+        return target === undefined ? undefined : this.#readPart(part, target);
+      }),
+    );
     await this.#readOneLarge(records);
     return this.#parts.map(({ log, errorCode }, index) => ({
       errorCode,

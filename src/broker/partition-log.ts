@@ -283,7 +283,7 @@ export class PartitionLog {
     };
     try {
       if (kind === "synced") {
-        for (const closed of [...this.#unsynced]) {
+        for (const closed of this.#unsynced) {
           await closed.sync();
           this.#unsynced.delete(closed);
         }

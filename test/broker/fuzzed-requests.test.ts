@@ -134,7 +134,7 @@ test("answers to requests that were sent together come in their order", async ()
 test("garbage, half and oversized requests end in an answer or a closed connection, and memory stays", async () => {
   const random = (limit: number): number => Math.floor(Math.random() * limit);
   const apis = [...API_BY_KEY.values()];
-  let before = 0;
+  let settledMegabytes = 0;
   for (let round = 0; round < 1500; round++) {
     const api = apis[random(apis.length)]!;
     const version = api.minVersion + random(api.maxVersion - api.minVersion + 1);
@@ -154,10 +154,10 @@ test("garbage, half and oversized requests end in an answer or a closed connecti
       damaged[14 + random(Math.max(1, damaged.length - 14))] = random(256);
       await ask(frame(Buffer.concat([damaged, randomBytes(random(20))])), true);
     }
-    if (round === 500) before = residentMegabytes();
+    if (round === 500) settledMegabytes = residentMegabytes();
   }
   await assertServes();
-  const grown = residentMegabytes() - before;
+  const grown = residentMegabytes() - settledMegabytes;
   assert.ok(grown < 60, `memory grew by ${grown} MB`);
 });
 

@@ -34,10 +34,10 @@ export async function killOverAndOver(
       ]),
     );
     let published = 0;
-    let isOver = false;
+    const ending = new AbortController();
     const feeding = (async (): Promise<void> => {
       producer.child.stdin.write(buildCapture({ frames: [] }));
-      while (!isOver) {
+      while (!ending.signal.aborted) {
         if (!producer.child.stdin.write(numberedRecords(published))) {
           await Promise.race([
             new Promise((resolve) => producer.child.stdin.once("drain", resolve)),
@@ -60,7 +60,7 @@ export async function killOverAndOver(
       }
       await broker.start();
     }
-    isOver = true;
+    ending.abort();
     await feeding;
     const { status, stderr } = await producer.ended;
     assert.equal(status, 0, stderr);
@@ -94,7 +94,14 @@ function numberedRecords(first: number): Buffer {
 
 async function checkAllThere(bootstrap: string, published: number): Promise<void> {
   const { status, stdout, stderr } = await runPcapts(
-    ...["-c", "-o", "begin", "-e", "-k", bootstrap, "-t", "frames"],
+    "-c",
+    "-o",
+    "begin",
+    "-e",
+    "-k",
+    bootstrap,
+    "-t",
+    "frames",
   );
   assert.equal(status, 0, stderr);
   const numbers = readCapture(Buffer.from(stdout, "latin1")).frames.map(({ bytes }) =>

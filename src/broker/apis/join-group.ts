@@ -60,7 +60,8 @@ export const JOIN_GROUP = defineApi({
   flexibleFrom: 6,
   request: REQUEST,
   response: RESPONSE,
-  async answer(request, { broker, clientId, clientHost, version, onGone }) {
+  async answer(request, context) {
+    const { broker, clientId, clientHost, version } = context;
     const { sessionTimeoutMs, rebalanceTimeoutMs } = request;
     if (sessionTimeoutMs <= 0 || sessionTimeoutMs > LONGEST_SESSION_MS) {
       throw new BrokerError(
@@ -79,7 +80,7 @@ export const JOIN_GROUP = defineApi({
         rebalanceTimeoutMs: rebalanceTimeoutMs < 0 ? sessionTimeoutMs : rebalanceTimeoutMs,
         protocolType: request.protocolType,
         protocols: request.protocols,
-        onGone,
+        onGone: (gone) => context.onGone(gone),
       },
       version >= MEMBER_ID_REQUIRED_SINCE,
     );
