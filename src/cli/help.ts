@@ -11,10 +11,10 @@ const EXAMPLES = `examples:
   pcapts -p -i eth0 -k kafka1:9092     capture eth0 into the topic "pcap"
   pcapts -c -o begin -e > out.pcap     everything the topic holds, as a file
   pcapts -c | wireshark -k -i -        watch frames as they come in
-  pcapts broker                        a Kafka to try it with; has a --help of its own
 `;
 
-const ENVIRONMENT = `environment:
+const ENVIRONMENT = `pcapts broker is a Kafka broker of one node; it has a --help of its own.
+environment:
   PCAPTS_KAFKA_BROKER=HOST:PORT and the like stand for flags,
   PCAPTS_X_LINGER_MS=20 and the like for properties; the command line wins
 `;
@@ -47,7 +47,10 @@ export function formatHelp(amount: "brief" | "all"): string {
     const later = rows.filter((row) => row.comesLater !== undefined);
     sections.push(`not there yet:\n${later.map(formatRow).join("")}`);
   }
-  const more = amount === "all" ? ENVIRONMENT : "pcapts --help all shows the rest.\n";
+  const more =
+    amount === "all"
+      ? ENVIRONMENT
+      : "pcapts --help all shows the rest, pcapts broker --help the broker's.\n";
   return `${USAGE_LINE}\n\n${sections.join("")}${EXAMPLES}${more}`;
 }
 
