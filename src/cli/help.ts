@@ -54,7 +54,10 @@ export function formatHelp(amount: "brief" | "all"): string {
   return `${USAGE_LINE}\n\n${sections.join("")}${EXAMPLES}${more}`;
 }
 
-const BROKER_HEAD = `usage: pcapts broker [flags]
+/** The same for `pcapts broker`. */
+export const BROKER_USAGE_LINE = "usage: pcapts broker [flags]";
+
+const BROKER_HEAD = `${BROKER_USAGE_LINE}
 
 A Kafka broker of one node for this machine: topics on disk, consumer groups,
 idempotent producers. It is no cluster: there is one copy of everything, no

@@ -22,7 +22,7 @@ export async function main(): Promise<void> {
     if (answer === undefined) process.exit(await runCommand(argv));
     await writeAnswer(answer);
   } catch (error) {
-    process.stderr.write(await formatFailure(error));
+    process.stderr.write(await formatFailure(error, argv[0] === "broker"));
     process.exitCode = exitStatusOf(error);
   }
 }
@@ -144,9 +144,11 @@ function isUsageError(error: unknown): error is PcaptsError {
 }
 
 /** Errors that come before there is a logger, and wrong use whenever it is found. */
-async function formatFailure(error: unknown): Promise<string> {
+async function formatFailure(error: unknown, isBroker: boolean): Promise<string> {
   const message = `pcapts: error: ${formatError(error, false)}\n`;
   if (!isUsageError(error)) return message;
-  const { USAGE_LINE } = await import("./help.ts");
-  return `${USAGE_LINE}\n${message}pcapts --help lists the flags\n`;
+  const { BROKER_USAGE_LINE, USAGE_LINE } = await import("./help.ts");
+  return isBroker
+    ? `${BROKER_USAGE_LINE}\n${message}pcapts broker --help lists the flags\n`
+    : `${USAGE_LINE}\n${message}pcapts --help lists the flags\n`;
 }
