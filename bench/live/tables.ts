@@ -105,6 +105,7 @@ function formatFrames({ runs, programs }: LiveReport): string {
     ...(missing === 0
       ? []
       : [`${formatCount(missing)} frames of all runs did not reach the interface.`]),
+    ...uncountedLosses(counting),
   ].join("\n\n");
 }
 
@@ -176,6 +177,16 @@ function lostPercent({ sent, stored }: LiveRun): number {
 function dropsText(runs: readonly LiveRun[]): string {
   const known = runs.flatMap(({ droppedByKernel }) => droppedByKernel ?? []);
   return runs.length > 0 && known.length === 0 ? UNKNOWN : spreadText(known, 0);
+}
+
+/** Frames that a program with counts lost and did not count: a line for each such run. */
+function uncountedLosses(runs: readonly LiveRun[]): string[] {
+  return runs.flatMap(({ program, rate, round, arrived, stored, droppedByKernel }) => {
+    const uncounted = droppedByKernel === null ? 0 : arrived - stored - droppedByKernel;
+    if (uncounted === 0) return [];
+    const which = `${program} at ${formatRate(rate ?? undefined)}, round ${round}`;
+    return [`${which}: ${formatCount(uncounted)} frames are missing that no count explains.`];
+  });
 }
 
 /** CPU time divided by the C program's, round by round. */

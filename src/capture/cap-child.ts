@@ -2,7 +2,8 @@
  * The capture process of the `cap` engine, started by cap-engine.ts.
  *
  *   argument 1   CapRequest, JSON
- *   fd 0         its end means: stop. It ends when the parent asks, and when the parent dies
+ *   fd 0         CapCommands, a line of JSON each; the first one starts the capture. Its end means: stop.
+ *                It ends when the parent asks, and when the parent dies
  *   fd 2         what libpcap and Node say; the parent logs it
  *   fd 3         messages to the parent, see cap-messages.ts
  *
@@ -18,16 +19,20 @@ import {
   MESSAGE_FAILED,
   MESSAGE_FRAMES,
   MESSAGE_HEADER_BYTES,
+  MESSAGE_KEPT,
   MESSAGE_OPENED,
+  MESSAGE_STARTED,
   writeMessageHeader,
+  type CapCommand,
   type CapFailure,
+  type CapKept,
   type CapOpened,
   type CapRequest,
 } from "./cap-messages.ts";
 import { loadCap, type CapModule, type CapSession } from "./cap-module.ts";
 import { becomeUser } from "./process-user.ts";
 
-const STOP_FD = 0;
+const COMMAND_FD = 0;
 const MESSAGE_FD = 3;
 
 /** `cap` opens devices with a snaplen of 65,535. */
@@ -59,45 +64,89 @@ let frameCount = 0;
 let firstFrameUs = 0;
 let isStopping = false;
 let session: CapSession | undefined;
+/** `cap` leaves a closed session's handle in libuv's list: collected, the list would point nowhere. */
+const sessions: CapSession[] = [];
+let commands = "";
 
 // A terminal's Ctrl-C and a service manager's stop go to every process; the parent decides here.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"] as const) {
   process.on(signal, () => {});
 }
 
-main(JSON.parse(process.argv[2]!) as CapRequest);
+const request = JSON.parse(process.argv[2]!) as CapRequest;
+const cap = load();
+if (cap !== undefined) {
+  openForCheck(cap);
+  // Later, so that frames of this turn of the event loop are taken along.
+  const stopSoon = (): void => void setImmediate(stop);
+  process.stdin.on("data", (piece: Buffer) => takeCommands(cap, piece));
+  process.stdin.on("end", stopSoon).on("close", stopSoon).on("error", stopSoon);
+}
 
-function main(request: CapRequest): void {
-  let cap: CapModule;
+function load(): CapModule | undefined {
   try {
-    cap = loadCap();
+    return loadCap();
   } catch (error) {
-    fail({ reason: messageOf(error), isEngineMissing: true, interfaceNames: [] });
+    return fail({ reason: messageOf(error), isEngineMissing: true, interfaceNames: [] });
+  }
+}
+
+function open(module: CapModule, filter: string): { session: CapSession; linkType: string } {
+  const opened = new module.Cap();
+  sessions.push(opened);
+  const { interfaceName, bufferBytes } = request;
+  const landing = slab.subarray(0, LANDING_BYTES);
+  return { session: opened, linkType: opened.open(interfaceName, filter, bufferBytes, landing) };
+}
+
+/** Opens and closes, so that what is wrong is said before anything else is contacted. */
+function openForCheck(module: CapModule): void {
+  try {
+    const opened = open(module, request.filter);
+    opened.session.close();
+    sendJson(MESSAGE_OPENED, { linkType: opened.linkType } satisfies CapOpened);
+  } catch (error) {
+    failToOpen(module, error);
+  }
+}
+
+function failToOpen(module: CapModule, error: unknown): void {
+  const interfaceNames = module.Cap.deviceList().map((device) => device.name);
+  fail({ reason: messageOf(error), isEngineMissing: false, interfaceNames });
+}
+
+function takeCommands(module: CapModule, piece: Buffer): void {
+  const lines = (commands + piece.toString()).split("\n");
+  commands = lines.pop() ?? "";
+  for (const line of lines) capture(module, JSON.parse(line) as CapCommand);
+}
+
+function capture(module: CapModule, { filter }: CapCommand): void {
+  if (isStopping) return;
+  const before = session;
+  try {
+    const opened = open(module, filter);
+    const { snapLengthBytes } = request;
+    opened.session.on("packet", (length) => takeFrame(length, Math.min(length, snapLengthBytes)));
+    session = opened.session;
+  } catch (error) {
+    if (before === undefined) failToOpen(module, error);
+    else sendJson(MESSAGE_KEPT, { reason: messageOf(error) } satisfies CapKept);
     return;
   }
-  let linkType: string;
-  try {
-    session = new cap.Cap();
-    const { interfaceName, filter, bufferBytes } = request;
-    linkType = session.open(interfaceName, filter, bufferBytes, slab.subarray(0, LANDING_BYTES));
-  } catch (error) {
-    const interfaceNames = cap.Cap.deviceList().map((device) => device.name);
-    fail({ reason: messageOf(error), isEngineMissing: false, interfaceNames });
-    return;
-  }
+  // The one before was open meanwhile: what came after the new one opened is in that one's ring.
+  if (before === undefined) changeUser();
+  else before.close();
+  sendMessage(MESSAGE_STARTED, Buffer.alloc(0));
+}
+
+function changeUser(): void {
   try {
     if (request.user !== undefined) becomeUser(process, request.user);
   } catch (error) {
     const reason = messageOf(error);
     fail({ reason, isEngineMissing: false, isUserRefused: true, interfaceNames: [] });
-    return;
   }
-  sendJson(MESSAGE_OPENED, { linkType } satisfies CapOpened);
-  const { snapLengthBytes } = request;
-  session.on("packet", (length) => takeFrame(length, Math.min(length, snapLengthBytes)));
-  // Later, so that frames of this turn of the event loop are taken along.
-  const stopSoon = (): void => void setImmediate(stop);
-  process.stdin.on("end", stopSoon).on("close", stopSoon).on("error", stopSoon).resume();
 }
 
 function takeFrame(wireLength: number, capturedLength: number): void {
@@ -119,7 +168,9 @@ function takeFrame(wireLength: number, capturedLength: number): void {
 /** The event loop may not turn for long: look for the parent's word here. */
 function flushInBurst(): void {
   flush();
-  if (hasStdinEnded()) stop();
+  const piece = readCommand();
+  if (piece?.length === 0) stop();
+  else if (piece !== undefined && cap !== undefined) takeCommands(cap, piece);
 }
 
 function flush(): void {
@@ -140,13 +191,16 @@ function stop(): void {
   });
 }
 
-function fail(failure: CapFailure): void {
+function fail(failure: CapFailure): undefined {
   sendJson(MESSAGE_FAILED, failure);
   process.exit(1);
 }
 
-function sendJson(kind: number, value: CapOpened | CapFailure): void {
-  const payload = Buffer.from(JSON.stringify(value));
+function sendJson(kind: number, value: CapOpened | CapKept | CapFailure): void {
+  sendMessage(kind, Buffer.from(JSON.stringify(value)));
+}
+
+function sendMessage(kind: number, payload: Buffer): void {
   const message = Buffer.alloc(MESSAGE_HEADER_BYTES + payload.length);
   writeMessageHeader(message, kind, payload.length, 0);
   payload.copy(message, MESSAGE_HEADER_BYTES);
@@ -166,11 +220,13 @@ function writeAll(bytes: Buffer, from: number, to: number): void {
   }
 }
 
-function hasStdinEnded(): boolean {
+/** What the parent said; empty when it has nothing more to say, undefined when it said nothing. */
+function readCommand(): Buffer | undefined {
+  const piece = Buffer.alloc(4096);
   try {
-    return readSync(STOP_FD, Buffer.alloc(1)) === 0;
+    return piece.subarray(0, readSync(COMMAND_FD, piece));
   } catch (error) {
-    return codeOf(error) !== "EAGAIN";
+    return codeOf(error) === "EAGAIN" ? undefined : Buffer.alloc(0);
   }
 }
 

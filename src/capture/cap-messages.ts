@@ -8,7 +8,11 @@ import type { ProcessUser } from "./process-user.ts";
  *
  *   OPENED   JSON, CapOpened: once, first
  *   FRAMES   records as in a pcap file, little-endian, microseconds
- *   FAILED   JSON, CapFailure: instead of OPENED
+ *   STARTED  frames are captured by the filter that was asked for
+ *   KEPT     JSON, CapKept: a filter could not be changed, the one before stays
+ *   FAILED   JSON, CapFailure: instead of OPENED, or the last
+ *
+ * and what the parent says, over another: lines of JSON, CapCommand.
  */
 
 /** Length of the header of a message. */
@@ -23,6 +27,12 @@ export const MESSAGE_FRAMES = 2;
 /** The child cannot go on: payload is the error as JSON. */
 export const MESSAGE_FAILED = 3;
 
+/** Frames are captured by the filter that was asked for last; no payload. */
+export const MESSAGE_STARTED = 5;
+
+/** The child goes on with the filter that it had: payload says why. */
+export const MESSAGE_KEPT = 4;
+
 /** What the capture process is asked to do; JSON, its only argument. */
 export interface CapRequest {
   readonly interfaceName: string;
@@ -31,6 +41,16 @@ export interface CapRequest {
   readonly bufferBytes: number;
   /** Who the process changes to from root once the interface is open. */
   readonly user?: ProcessUser;
+}
+
+/** Capture from now on with this filter: the first one starts the capture. */
+export interface CapCommand {
+  readonly filter: string;
+}
+
+/** A filter was not changed. */
+export interface CapKept {
+  readonly reason: string;
 }
 
 /** The interface is open. */

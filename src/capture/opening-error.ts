@@ -44,6 +44,11 @@ export function openingError(
   return new PcaptsError("CAPTURE_FAILED", `${action}: ${reason}`, { cause });
 }
 
+/** Whether what {@link openingError} says is that there is no such interface now, or that it is down. */
+export function isMissingOrDown(error: PcaptsError): boolean {
+  return error.code === "INTERFACE_NOT_FOUND" || error.message.includes(": it is down (");
+}
+
 /** Says why a filter is refused. */
 export function filterError(expression: string, reason: string, cause?: unknown): PcaptsError {
   return new PcaptsError("FILTER_INVALID", `Cannot compile filter "${expression}": ${reason}`, {

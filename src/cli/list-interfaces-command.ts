@@ -18,13 +18,15 @@ export async function listInterfacesCommand(json: boolean): Promise<string> {
  * An interface as `tcpdump -D` shows it, and its addresses, because `-i` takes those too.
  *
  * @param each the interface
- * @returns `1.eth0 [Up, Running] 192.0.2.1 2001:db8::1`
+ * @returns `1.eth0 [Up, Running, Connected] 192.0.2.1 2001:db8::1`
  */
 export function formatInterface(each: NetworkInterface): string {
   const states = [
     each.isUp ? "Up" : "",
     each.isRunning ? "Running" : "",
     each.isLoopback ? "Loopback" : "",
+    each.isWireless ? "Wireless" : "",
+    formatConnection(each),
   ].filter((state) => state !== "");
   return [
     `${each.index}.${each.name}`,
@@ -32,4 +34,15 @@ export function formatInterface(each: NetworkInterface): string {
     ...(states.length === 0 ? [] : [`[${states.join(", ")}]`]),
     ...each.addresses,
   ].join(" ");
+}
+
+function formatConnection({ connection, isWireless }: NetworkInterface): string {
+  switch (connection) {
+    case "connected":
+      return isWireless ? "Associated" : "Connected";
+    case "disconnected":
+      return isWireless ? "Not associated" : "Disconnected";
+    default:
+      return "";
+  }
 }

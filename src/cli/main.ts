@@ -88,6 +88,11 @@ async function runCommand(argv: readonly string[]): Promise<number> {
     await writeAnswer(await listInterfacesCommand(line.values.json));
     return 0;
   }
+  if (line.values["list-data-link-types"] || line.values["list-time-stamp-types"]) {
+    const { listChoicesCommand } = await import("./list-choices-command.ts");
+    await writeAnswer(await listChoicesCommand(line.values));
+    return 0;
+  }
   if (line.values.completion !== undefined) {
     const { formatCompletion } = await import("./completion.ts");
     await writeAnswer(formatCompletion(line.values.completion));

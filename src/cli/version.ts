@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, realpathSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, join } from "node:path";
+import { loadKerberos } from "../kafka/kerberos-module.ts";
 
 /** In the order in which programs look for it. */
 const LIBPCAP_NAMES = ["libpcap.so.1", "libpcap.so.0.8", "libpcap.so"];
@@ -32,13 +33,34 @@ export function findLibpcapVersion(
 }
 
 /** What `--version` prints, each line ending in "\n". */
-export function formatVersions(): string {
+export async function formatVersions(): Promise<string> {
   return (
     `pcapts ${readPcaptsVersion()}\n` +
     `Node ${process.versions.node}\n` +
-    `libpcap ${findLibpcapVersion() ?? "not found"}\n` +
-    `kafkajs ${readVersion(createRequire(import.meta.url).resolve("kafkajs/package.json"))}\n`
+    `libpcap ${await describeLibpcap()}\n` +
+    `kafkajs ${readVersion(createRequire(import.meta.url).resolve("kafkajs/package.json"))}\n` +
+    `kerberos ${findKerberosVersion() ?? "not found"}\n`
   );
+}
+
+/** The version that captures, or the one that is there, and why it does not. */
+async function describeLibpcap(): Promise<string> {
+  const { libpcapVersion, loadLibpcap } = await import("../capture/libpcap-addon.ts");
+  try {
+    return libpcapVersion(loadLibpcap());
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return `${findLibpcapVersion() ?? "not found"} (${reason})`;
+  }
+}
+
+/** Undefined where the optional package, or the library that it needs, cannot be loaded. */
+function findKerberosVersion(): string | undefined {
+  try {
+    return loadKerberos().version;
+  } catch {
+    return undefined;
+  }
 }
 
 function readVersion(packageFile: string | URL): string {

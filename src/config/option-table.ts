@@ -69,7 +69,6 @@ export const OPTION_TABLE = [
     mode: "alone",
     value: { type: "switch" },
     help: "list the link types that -i can be opened with (-y), and exit",
-    comesLater: "tcpdump lists them, with the same flag",
   },
   {
     long: "list-time-stamp-types",
@@ -77,7 +76,6 @@ export const OPTION_TABLE = [
     mode: "alone",
     value: { type: "switch" },
     help: "list the time stamp types that -i can be opened with (-j), and exit",
-    comesLater: "tcpdump lists them, with the same flag",
   },
   {
     long: "json",

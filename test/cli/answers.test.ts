@@ -1,25 +1,28 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { promisify } from "node:util";
 import { OPTION_TABLE, type OptionRow } from "../../src/config/option-table.ts";
 import { PCAPTS, runPcapts } from "./pcapts-process.ts";
 
+const run = promisify(execFile);
 const rows: readonly OptionRow[] = OPTION_TABLE;
 
-test("--version names pcapts, Node, libpcap and kafkajs on standard output", async () => {
+test("--version names pcapts, Node, libpcap, kafkajs and kerberos on standard output", async () => {
   const manifest = JSON.parse(
     readFileSync(new URL("../../../package.json", import.meta.url), "utf8"),
   ) as { version: string; dependencies: { kafkajs: string } };
   const ended = await runPcapts("--version");
   assert.equal(ended.status, 0);
   assert.equal(ended.stderr, "");
-  const [pcapts, node, libpcap, kafkajs] = ended.stdout.trimEnd().split("\n");
+  const [pcapts, node, libpcap, kafkajs, kerberos] = ended.stdout.trimEnd().split("\n");
   assert.equal(pcapts, `pcapts ${manifest.version}`);
   assert.equal(node, `Node ${process.versions.node}`);
   assert.match(libpcap ?? "", /^libpcap \d+\.\d+/);
   assert.equal(kafkajs, `kafkajs ${manifest.dependencies.kafkajs}`);
+  assert.match(kerberos ?? "", /^kerberos \d+\.\d+/);
 });
 
 test("--help fits a screen of 80 columns and 50 lines and has three examples", async () => {
@@ -83,4 +86,17 @@ test("-D lists interfaces, as text that begins with a number and as JSON", async
       .map((line) => line.split(" ", 1)[0]),
     list.map((each) => `${each.index}.${each.name}`),
   );
+});
+
+test("-D says of an interface what tcpdump -D says", async () => {
+  const [ours, theirs] = await Promise.all([runPcapts("-D"), run("tcpdump", ["-D"])]);
+  // Interfaces come and go while other tests run; these stay.
+  for (const name of ["any", "lo"]) {
+    const lineOf = (text: string): string => {
+      const line = text.split("\n").find((each) => new RegExp(`^\\d+\\.${name} `).test(each));
+      return /\[.*\]/.exec(line ?? "")?.[0] ?? "";
+    };
+    assert.match(lineOf(ours.stdout), /^\[Up, Running/);
+    assert.equal(lineOf(ours.stdout), lineOf(theirs.stdout));
+  }
 });

@@ -30,6 +30,8 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
   ["-p -i eth0 -f tcp port 80", /The filter is given twice,.* quote the whole expression/],
   ["-c -f tcp", /A consumer's filter is not there yet/],
   ["-c tcp port 80", /A consumer's filter is not there yet/],
+  ["-L", /-L, --list-data-link-types .* name it with -i, --interface X/],
+  ["-J -r x", /-J, --list-time-stamp-types are of an interface/],
   ["-p -r x -y EN10MB", /-y, --linktype goes with -i/],
   ["-p -r x -j host", /-j, --time-stamp-type goes with -i/],
   ["-p -r x --time-stamp-precision nano", /--time-stamp-precision goes with -i/],
@@ -132,6 +134,11 @@ test("parseCommandLine() takes words for a filter, which win over one in the env
   assert.equal(filterOf(parseCommandLine(words("-p -r x -f udp"))), "udp");
   assert.equal(filterOf(parseCommandLine(words("-p -r x"), { PCAPTS_FILTER: "udp" })), "udp");
   assert.equal(filterOf(parseCommandLine(words("-p -r x"))), undefined);
+});
+
+test("parseCommandLine() lists types of an interface without a mode", () => {
+  const { values } = parseCommandLine(words("-L -J -i eth0"));
+  assert.ok(values["list-data-link-types"] && values["list-time-stamp-types"]);
 });
 
 test("parseCommandLine() takes link types by name and by number", () => {

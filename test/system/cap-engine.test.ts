@@ -8,9 +8,17 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { openCapSource } from "../../src/capture/cap-engine.ts";
 import type { LiveSource, LiveSourceOptions } from "../../src/capture/live-source.ts";
-import { silentLogger } from "../../src/logger.ts";
 import { buildCapture, buildUdpFrame, framesOf, type ReadFrame } from "../fixtures/generate.ts";
-import { liveOptions } from "./live-capture.ts";
+import {
+  capCaptures,
+  captureTimeUs,
+  copyFrames,
+  keepLog,
+  type KeptLog,
+  liveOptions,
+  startReading,
+  waitUntil,
+} from "./live-capture.ts";
 import { createVethPair, type VethPair } from "./veth-pair.ts";
 
 const run = promisify(execFile);
@@ -23,25 +31,12 @@ before(async () => {
 });
 after(() => veth.remove());
 
+/** What the source that was opened last has said. */
+let log: KeptLog;
+
 function open(options: Partial<LiveSourceOptions> = {}): Promise<LiveSource> {
-  return openCapSource(liveOptions(veth.name, options), silentLogger);
-}
-
-/** Reads until `wanted` frames came or the source ended, then stops it. */
-async function collect(source: LiveSource, wanted: number): Promise<ReadFrame[]> {
-  const frames: ReadFrame[] = [];
-  for await (const chunk of source.chunks()) {
-    const read = framesOf(chunk);
-    assert.equal(read.length, chunk.frameCount);
-    frames.push(...read);
-    if (frames.length >= wanted) break;
-  }
-  await source.stop();
-  return frames;
-}
-
-function microseconds({ seconds, nanoseconds }: ReadFrame): number {
-  return seconds * 1_000_000 + nanoseconds / 1000;
+  log = keepLog();
+  return openCapSource(liveOptions(veth.name, options), log);
 }
 
 /** Process id of the capture process that `parent` started last. */
@@ -82,11 +77,10 @@ test(
     assert.deepEqual(source.interfaces, [
       { sensor: "probe", name: veth.name, linkType: 1, snapLengthBytes: 65_535 },
     ]);
+    const reading = await startReading(source, log);
     const startUs = Date.now() * 1000;
-    const [received] = await Promise.all([
-      collect(source, sent.length),
-      veth.send(buildCapture({ frames: sent }), ["--pps=2000"]),
-    ]);
+    await veth.send(buildCapture({ frames: sent }), ["--pps=2000"]);
+    const received = await reading.stopAfter(sent.length);
     const endUs = (Date.now() + 1) * 1000;
 
     assert.equal(received.length, sent.length);
@@ -94,11 +88,11 @@ test(
     for (const [n, frame] of received.entries()) {
       assert.ok(frame.bytes.equals(sent[n]!.bytes), `frame ${n}`);
       assert.equal(frame.wireLength, frame.bytes.length);
-      assert.ok(microseconds(frame) >= lastUs, `time of frame ${n} goes back`);
-      lastUs = microseconds(frame);
+      assert.ok(captureTimeUs(frame) >= lastUs, `time of frame ${n} goes back`);
+      lastUs = captureTimeUs(frame);
     }
     assert.ok(lastUs <= endUs, "the last time is not in the future");
-    assert.ok(lastUs > microseconds(received[0]!), "times differ");
+    assert.ok(lastUs > captureTimeUs(received[0]!), "times differ");
     assert.deepEqual(source.counters(), {
       received: undefined,
       droppedByKernel: undefined,
@@ -110,23 +104,21 @@ test(
 
 test("a single frame arrives within half a second", LIMIT, async () => {
   const source = await open();
-  const chunks = source.chunks()[Symbol.asyncIterator]();
-  const waiting = chunks.next();
+  const reading = await startReading(source, log);
   await veth.send(buildCapture({ frames: [{ bytes: buildUdpFrame(1, 60) }] }));
-  const first = await Promise.race([waiting, sleep(500)]);
-  assert.equal(first?.value?.frameCount, 1);
+  await sleep(500);
+  assert.equal(reading.frames.length, 1);
   await source.stop();
-  assert.equal((await chunks.next()).done, true);
+  await reading.ended;
 });
 
 test("a snaplen cuts frames and keeps their wire length", LIMIT, async () => {
   const source = await open({ snapLengthBytes: 50 });
   assert.equal(source.interfaces[0]!.snapLengthBytes, 50);
   const bytes = buildUdpFrame(7, 1000);
-  const [received] = await Promise.all([
-    collect(source, 1),
-    veth.send(buildCapture({ frames: [{ bytes }] })),
-  ]);
+  const reading = await startReading(source, log);
+  await veth.send(buildCapture({ frames: [{ bytes }] }));
+  const received = await reading.stopAfter(1);
   assert.deepEqual(received[0]!.bytes, bytes.subarray(0, 50));
   assert.equal(received[0]!.wireLength, 1000);
 });
@@ -137,7 +129,9 @@ test(
   async () => {
     const source = await open({ filter: "udp src port 1026" });
     const frames = [0, 1, 2, 3].map((n) => ({ bytes: buildUdpFrame(n, 60) }));
-    const [received] = await Promise.all([collect(source, 1), veth.send(buildCapture({ frames }))]);
+    const reading = await startReading(source, log);
+    await veth.send(buildCapture({ frames }));
+    const received = await reading.stopAfter(1);
     assert.deepEqual(
       received.map((frame) => frame.bytes),
       [frames[2]!.bytes],
@@ -177,9 +171,15 @@ test(
   async () => {
     const frames = Array.from({ length: 5000 }, (_, n) => ({ bytes: buildUdpFrame(n, 1000) }));
     const source = await open();
+    const chunks = source.chunks()[Symbol.asyncIterator]();
+    const first = chunks.next();
+    await capCaptures(log);
     await veth.send(buildCapture({ frames }));
     await source.stop();
-    const received = await collect(source, Infinity);
+    const received: ReadFrame[] = [];
+    for (let next = await first; next.done !== true; next = await chunks.next()) {
+      received.push(...copyFrames(next.value));
+    }
     assert.ok(received.length > 0, "the pipe held some");
     // The ring was full at times, so there are gaps; buildUdpFrame() puts the number at byte 42.
     let last = -1;
@@ -199,18 +199,17 @@ test("signals to the capture process alone do not end it", LIMIT, async () => {
     process.kill(child, signal);
   }
   const frames = [1, 2, 3].map((n) => ({ bytes: buildUdpFrame(n, 60) }));
-  const [received] = await Promise.all([
-    collect(source, 3),
-    veth.send(buildCapture({ frames }), ["--pps=100"]),
-  ]);
-  assert.equal(received.length, 3);
+  const reading = await startReading(source, log);
+  await veth.send(buildCapture({ frames }), ["--pps=100"]);
+  assert.equal((await reading.stopAfter(3)).length, 3);
 });
 
 test("a capture process that is killed is CAPTURE_FAILED", LIMIT, async () => {
   const source = await open();
   const child = await captureProcessOf(process.pid);
+  const reading = await startReading(source, log);
   process.kill(child, "SIGKILL");
-  await assert.rejects(collect(source, 1), {
+  await assert.rejects(reading.ended, {
     code: "CAPTURE_FAILED",
     message: `Cannot capture on interface "${veth.name}": its capture process ended (SIGKILL)`,
   });
@@ -241,27 +240,21 @@ for (const [how, takeAway] of [
     async () => {
       const pair = await createVethPair();
       try {
-        const said: string[] = [];
-        const logger = { ...silentLogger, debug: (line: string) => said.push(line) };
-        const source = await openCapSource(liveOptions(pair.name), logger);
+        const source = await open({ interfaceName: pair.name });
+        const reading = await startReading(source, log);
         const frames = Array.from({ length: 500 }, (_, n) => ({ bytes: buildUdpFrame(n, 200) }));
         await pair.send(buildCapture({ frames }), ["--pps=5000"]);
         await takeAway(pair);
-
-        const received: ReadFrame[] = [];
-        const reading = (async () => {
-          for await (const chunk of source.chunks()) received.push(...framesOf(chunk));
-        })();
-        await assert.rejects(reading, {
+        await assert.rejects(reading.ended, {
           code: "INTERFACE_GONE",
           message: `Cannot capture on interface "${pair.name}" any longer: it went down or was removed`,
         });
-        assert.equal(received.length, 500);
+        assert.equal(reading.frames.length, 500);
         await source.stop();
         // What the process said while aborting is for DEBUG only.
         assert.ok(
-          said.some((line) => /^cap: .*assert/i.test(line)),
-          said.join("\n"),
+          log.lines.debug.some((line) => /^cap: .*assert/i.test(line)),
+          log.lines.debug.join("\n"),
         );
       } finally {
         await pair.remove();
@@ -330,10 +323,49 @@ test("the loopback interface and any give their own link types", LIMIT, async ()
 });
 
 test("what cannot be honoured is said", LIMIT, async () => {
-  const warnings: string[] = [];
-  const logger = { ...silentLogger, warn: (line: string) => warnings.push(line) };
-  const source = await openCapSource(liveOptions(veth.name, { promiscuous: false }), logger);
+  const source = await open({ promiscuous: false, nanosecond: true });
   await source.stop();
-  assert.equal(warnings.length, 1);
-  assert.match(warnings[0]!, /--no-promiscuous-mode/);
+  assert.equal(log.lines.warn.length, 2);
+  assert.match(log.lines.warn[0]!, /--no-promiscuous-mode/);
+  assert.equal(log.lines.warn[1], "Engine cap gives capture times in microseconds only");
+});
+
+test(
+  "what is excluded is left out from the first frame on, and may change while frames come",
+  LIMIT,
+  async () => {
+    const source = await open({ filter: "udp" });
+    assert.equal(await source.exclude("udp src port 1024"), true);
+    const reading = await startReading(source, log);
+    // Source ports are 1024 to 1027.
+    const frames = [0, 1, 2, 3].map((n) => ({ bytes: buildUdpFrame(n, 60) }));
+    await veth.send(buildCapture({ frames }));
+    await waitUntil(() => reading.frames.length === 3);
+    assert.deepEqual(
+      reading.frames.map(({ bytes }) => bytes),
+      [1, 2, 3].map((n) => frames[n]!.bytes),
+    );
+    assert.deepEqual(log.lines.info, []);
+
+    assert.equal(await source.exclude("udp src port 1025"), true);
+    assert.match(log.lines.info.join("\n"), /opens interface .* again .* may be missing/);
+    await capCaptures(log, 2);
+    await veth.send(buildCapture({ frames }));
+    const received = await reading.stopAfter(6);
+    assert.deepEqual(
+      received.slice(3).map(({ bytes }) => bytes),
+      [0, 2, 3].map((n) => frames[n]!.bytes),
+    );
+  },
+);
+
+test("what only libpcap itself can give is refused or said", LIMIT, async () => {
+  await assert.rejects(open({ linkType: 143 }), {
+    code: "CAPTURE_FAILED",
+    message: /with link type "DOCSIS": engine cap opens it with its default, EN10MB/,
+  });
+  await assert.rejects(open({ timeStampType: "host" }), {
+    code: "CAPTURE_FAILED",
+    message: /with time stamp type "host": engine cap has no time stamps/,
+  });
 });

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LiveSource, LiveSourceOptions } from "../../src/capture/live-source.ts";
+import type { Logger } from "../../src/logger.ts";
+import type { FrameChunk } from "../../src/packet/frame-chunk.ts";
 import { framesOf, type ReadFrame } from "../fixtures/generate.ts";
 
 /** What an interface is opened with unless a test says otherwise. */
@@ -35,21 +36,23 @@ export interface Reading {
   stopAfter(wanted: number): Promise<readonly ReadFrame[]>;
 }
 
-/** Starts to read a source, and resolves when the kernel captures for it. */
-export async function startReading(source: LiveSource): Promise<Reading> {
+/**
+ * Starts to read a source, and resolves when the kernel captures for it.
+ *
+ * @param log what an engine `cap` was opened with
+ */
+export async function startReading(source: LiveSource, log = keepLog()): Promise<Reading> {
   const frames: ReadFrame[] = [];
   let wanted = Infinity;
   const reading = (async () => {
     for await (const chunk of source.chunks()) {
-      const read = framesOf(chunk);
-      assert.equal(read.length, chunk.frameCount);
-      frames.push(...read.map((frame) => ({ ...frame, bytes: Buffer.from(frame.bytes) })));
+      frames.push(...copyFrames(chunk));
       if (frames.length >= wanted) void source.stop();
     }
   })();
   // Whoever waits for it meets the error.
   reading.catch(() => {});
-  if (source.engine === "cap") await hasSocket(source.name);
+  if (source.engine === "cap") await capCaptures(log);
   return {
     frames,
     ended: reading,
@@ -62,17 +65,51 @@ export async function startReading(source: LiveSource): Promise<Reading> {
   };
 }
 
-/** Waits until some packet socket is bound to the interface, which says that a process captures from it. */
-async function hasSocket(interfaceName: string): Promise<void> {
-  const index =
-    interfaceName === "any"
-      ? "0"
-      : (await readFile(`/sys/class/net/${interfaceName}/ifindex`, "ascii")).trim();
-  for (;;) {
-    const sockets = (await readFile("/proc/net/packet", "ascii")).trim().split("\n").slice(1);
-    if (sockets.some((line) => line.trim().split(/\s+/)[4] === index)) return;
-    await sleep(5);
-  }
+/** The frames of a chunk; it may be used again afterwards. */
+export function copyFrames(chunk: FrameChunk): ReadFrame[] {
+  const read = framesOf(chunk);
+  assert.equal(read.length, chunk.frameCount);
+  return read.map((frame) => ({ ...frame, bytes: Buffer.from(frame.bytes) }));
+}
+
+/** A logger that keeps its lines, by level. */
+export interface KeptLog extends Logger {
+  readonly lines: Record<"debug" | "info" | "warn" | "error", string[]>;
+}
+
+/** Makes a logger that keeps what it is told. */
+export function keepLog(): KeptLog {
+  const lines: KeptLog["lines"] = { debug: [], info: [], warn: [], error: [] };
+  return {
+    lines,
+    debug: (line) => void lines.debug.push(line),
+    info: (line) => void lines.info.push(line),
+    warn: (line) => void lines.warn.push(line),
+    error: (line) => void lines.error.push(line),
+    isDebugEnabled: () => true,
+  };
+}
+
+/** Waits until engine cap has said so often that it captures: once, and once for each change of its filter. */
+export async function capCaptures(log: KeptLog, times = 1): Promise<void> {
+  await waitUntil(
+    () => log.lines.debug.filter((line) => line.startsWith("Engine cap captures")).length >= times,
+  );
+}
+
+/** A destination that frames of this process alone have, for captures that see those of other tests, too. */
+export const OWN_ADDRESS = `198.18.${(process.pid >> 8) & 255}.${process.pid & 255}`;
+
+/** Gives an Ethernet frame with IPv4 {@link OWN_ADDRESS} as its destination. */
+export function toOwnAddress({ bytes }: { bytes: Buffer }): { bytes: Buffer } {
+  const copy = Buffer.from(bytes);
+  for (const [n, part] of OWN_ADDRESS.split(".").entries()) copy[30 + n] = Number(part);
+  return { bytes: copy };
+}
+
+/** Waits for what a test expects; the test's time limit ends it otherwise. */
+export async function waitUntil(isSo: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await isSo())) await sleep(5);
 }
 
 /** When a frame was captured, in microseconds since the epoch; a double holds it exactly. */

@@ -21,6 +21,8 @@ export interface VethPair {
    * @param options tcpreplay's, such as `["--pps=1000"]`; default as fast as it can
    */
   send(capture: Buffer, options?: readonly string[]): Promise<void>;
+  /** The command line that runs a program in the namespace. */
+  inside(command: readonly string[]): [string, ...string[]];
   /** Runs a program in the namespace to its end. */
   exec(command: readonly string[]): Promise<{ stdout: string; stderr: string }>;
   /** Takes the interface down, as `ip link set … down`. */
@@ -43,8 +45,15 @@ export async function createVethPair(): Promise<VethPair> {
   const peer = `pp${id}`;
   const namespace = await NetworkNamespace.create();
   const directory = await mkdtemp(join(tmpdir(), "veth-pair-"));
-  const exec = (command: readonly string[]): Promise<{ stdout: string; stderr: string }> =>
-    run("nsenter", [`--net=/proc/${namespace.pid}/ns/net`, ...command]);
+  const inside = (command: readonly string[]): [string, ...string[]] => [
+    "nsenter",
+    `--net=/proc/${namespace.pid}/ns/net`,
+    ...command,
+  ];
+  const exec = (command: readonly string[]): Promise<{ stdout: string; stderr: string }> => {
+    const [program, ...args] = inside(command);
+    return run(program, args);
+  };
 
   let files = 0;
   const pair: VethPair = {
@@ -55,6 +64,7 @@ export async function createVethPair(): Promise<VethPair> {
       await writeFile(path, capture);
       await exec(["tcpreplay", "-q", ...options, `--intf1=${peer}`, path]);
     },
+    inside,
     exec,
     async down() {
       await run("ip", ["link", "set", "dev", name, "down"]);

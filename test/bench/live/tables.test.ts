@@ -102,19 +102,29 @@ test("formatLiveReport() has a row for each rate and program, compared with C wi
   assert.match(text, /^### From the interface to a consumer's output at 10,000\/s$/m);
   assert.match(text, /^- processors busy just before a run: 2 % /m);
   assert.match(text, /^- the c: settings of c$/m);
-  assert.doesNotMatch(text, /did not reach|do not count/);
+  assert.doesNotMatch(text, /did not reach|do not count|no count explains/);
 });
 
 test("formatLiveReport() leaves out what failed and says it, and what never reached the interface", () => {
   const text = formatLiveReport(
     reportOf([
-      run("c", 1, { arrived: 999_000 }),
+      run("c", 1, { arrived: 999_000, stored: 999_000 }),
       run("c", 2, { stored: 3, fault: "exit status 1" }),
     ]),
   );
-  assert.deepEqual(rowOf(text, "top speed", "the c").slice(1, 3), ["1,000,000", "1,000,000"]);
+  assert.deepEqual(rowOf(text, "top speed", "the c").slice(1, 3), ["1,000,000", "999,000"]);
   assert.match(text, /^1,000 frames of all runs did not reach the interface\.$/m);
   assert.match(text, /^- top speed 2 c: does not count: exit status 1$/m);
+});
+
+test("formatLiveReport() names runs that lost frames without a count", () => {
+  const lossy = { stored: 990_000, droppedByKernel: 9_000 };
+  const text = formatLiveReport(
+    reportOf([run("c", 2, lossy), run("cap-kafkajs", 1, { ...lossy, droppedByKernel: null })]),
+  );
+  assert.deepEqual(text.match(/^.*no count explains\.$/gm), [
+    "c at top speed, round 2: 1,000 frames are missing that no count explains.",
+  ]);
 });
 
 test("formatLiveRun() and its neighbours are one line", () => {
