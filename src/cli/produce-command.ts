@@ -1,4 +1,7 @@
 import { parseAutostop } from "../config/autostop.ts";
+import type { Broker } from "../broker/broker.ts";
+import type { KafkaSettings } from "../config/kafka-settings.ts";
+import { PcaptsError } from "../errors.ts";
 import type { CommandLine } from "../config/option-rules.ts";
 import type { LiveSource } from "../capture/live-source.ts";
 import type { ProcessUser } from "../capture/process-user.ts";
@@ -25,6 +28,7 @@ export async function produceCommand(line: CommandLine, context: CommandContext)
   const { logger, signals } = context;
   const settings = await readKafkaSettings(line, "producer", logger);
   const user = readUser(values["relinquish-privileges"]);
+  const broker = values.embedded ? await startBroker(settings, logger) : undefined;
   // Opening may wait for a pipe's first bytes; nothing is lost by leaving then.
   signals.onStop(() => process.exit(0));
   const { source, interfaces } = await openSource(line, user, logger);
@@ -60,7 +64,7 @@ export async function produceCommand(line: CommandLine, context: CommandContext)
     logger,
   );
   stop = () => run.stop();
-  return runToEnd(
+  const status = await runToEnd(
     run,
     {
       format: formatProduceSummary,
@@ -70,6 +74,8 @@ export async function produceCommand(line: CommandLine, context: CommandContext)
     },
     context,
   );
+  await broker?.close();
+  return status;
 }
 
 function reportInterface(source: LiveSource): PartReport {
@@ -78,6 +84,18 @@ function reportInterface(source: LiveSource): PartReport {
     message: formatInterfaceCounters(source.name, counters),
     fields: { interface: source.name, ...listFields(counters) },
   };
+}
+
+async function startBroker({ client }: KafkaSettings, logger: Logger): Promise<Broker> {
+  const [address, ...more] = client.brokers;
+  if (address === undefined || more.length > 0) {
+    throw new PcaptsError(
+      "USAGE",
+      "--embedded starts one broker: name one with -k, --kafka-broker",
+    );
+  }
+  const { startEmbeddedBroker } = await import("./broker-command.ts");
+  return startEmbeddedBroker(address, logger);
 }
 
 /** Undefined where it is not asked for: an unknown user is refused before anything is opened. */
