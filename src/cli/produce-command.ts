@@ -5,6 +5,7 @@ import { PcaptsError } from "../errors.ts";
 import type { CommandLine } from "../config/option-rules.ts";
 import type { LiveSource } from "../capture/live-source.ts";
 import type { ProcessUser } from "../capture/process-user.ts";
+import type { KafkaClientOptions } from "../kafka/client-options.ts";
 import type { Logger } from "../logger.ts";
 import type { ProduceSummary } from "../pipeline/pipeline-options.ts";
 import type { CommandContext } from "./command-context.ts";
@@ -32,7 +33,7 @@ export async function produceCommand(line: CommandLine, context: CommandContext)
   // Opening may wait for a pipe's first bytes; nothing is lost by leaving then.
   signals.onStop(() => process.exit(0));
   const { source, interfaces } = await openSource(line, user, logger);
-  if (user !== undefined) dropPrivileges(user, logger);
+  if (user !== undefined) dropPrivileges(user, logger, keytabOf(settings.client));
   const { producePackets } = await import("../pipeline/produce-packets.ts");
 
   let stop = (): void => {};
@@ -96,6 +97,10 @@ async function startBroker({ client }: KafkaSettings, logger: Logger): Promise<B
   }
   const { startEmbeddedBroker } = await import("./broker-command.ts");
   return startEmbeddedBroker(address, logger);
+}
+
+function keytabOf({ security }: KafkaClientOptions): string | undefined {
+  return security?.sasl?.mechanism === "GSSAPI" ? security.sasl.keytab : undefined;
 }
 
 /** Undefined where it is not asked for: an unknown user is refused before anything is opened. */

@@ -191,7 +191,14 @@ test(
       code: "FILTER_INVALID",
       message: /^Cannot compile filter "tcp port port" .*syntax error/,
     });
+    const reading = await startReading(source);
+    assert.equal(await source.exclude("tcp port 80"), true);
+    await assert.rejects(source.exclude("tcp port port"), {
+      code: "FILTER_INVALID",
+      message: /^Cannot compile filter "tcp port port": .*syntax error/,
+    });
     await source.stop();
+    await reading.ended;
   },
 );
 
