@@ -156,7 +156,7 @@ test("a certificate without its key, a key without its certificate and one of ea
     [...given, `ssl.ca.location=${certificates.authority}`, "ssl.ca.pem=x"],
     /^ssl\.ca\.location and ssl\.ca\.pem say the same/,
   );
-  assert.equal(security(...given, certificate, key).tls?.subject, "CN=alice,O=pcapts tests");
+  assert.equal(security(...given, certificate, key).tls?.subject, "CN=alice,O=pcapts");
 });
 
 test("a key of another certificate, a wrong password and a file that is no keystore are said in words", () => {
