@@ -1,8 +1,11 @@
 import type { TokenOptions } from "./security-options.ts";
 import { requestToken } from "./token-endpoint.ts";
 
-/** A token is got anew once this part of its life is over, well before brokers end its session. */
-const FRESH_PART = 0.8;
+/**
+ * A token is got anew once this part of its life is over: a session ends with its token, and short
+ * ones would follow each other faster than a broker takes logins.
+ */
+const FRESH_PART = 0.5;
 
 /** Where the tokens of a run come from. */
 export interface TokenSource {
@@ -41,7 +44,7 @@ export function createTokenSource(
   }
 }
 
-/** Tokens of an endpoint, each used until most of its life is over. */
+/** Tokens of an endpoint, each used until half of its life is over. */
 class EndpointTokens implements TokenSource {
   readonly #options: TokenOptions & { kind: "endpoint" };
   readonly #clock: () => number;

@@ -18,6 +18,12 @@ const LEAST_RESERVE_MS = 1000;
 /** Part of a session that is left when it is renewed. Java's clients leave 5 to 15 %. */
 const RESERVE_PART = 0.15;
 
+/**
+ * A broker takes no login within a second of the one before: it answers ILLEGAL_SASL_STATE
+ * (KafkaChannel, MIN_REAUTH_INTERVAL_ONE_SECOND_NANOS).
+ */
+const LEAST_INTERVAL_MS = 1100;
+
 interface HeldRequest {
   readonly write: () => void;
   readonly reject: (error: Error) => void;
@@ -83,7 +89,8 @@ export class SessionRenewal {
     } catch (error) {
       const held = this.#held ?? [];
       this.#held = undefined;
-      for (const { reject } of held) reject(error as Error);
+      const reason = isTooSoon(error) ? new ConnectionError("it took no new login yet") : error;
+      for (const { reject } of held) reject(reason as Error);
       return;
     }
     this.#keepReserve();
@@ -96,9 +103,15 @@ export class SessionRenewal {
 
   #keepReserve(): void {
     const { lifetimeMs } = this;
+    const reserveMs = Math.max(LEAST_RESERVE_MS, lifetimeMs * RESERVE_PART);
     // kafkajs adds it to a 64-bit integer.
     this.#connection.reauthenticationThreshold = Math.floor(
-      Math.min(lifetimeMs / 2, Math.max(LEAST_RESERVE_MS, lifetimeMs * RESERVE_PART)),
+      Math.min(reserveMs, Math.max(0, lifetimeMs - LEAST_INTERVAL_MS)),
     );
   }
+}
+
+/** Who has logged in before is not at a listener without logins: another connection will do. */
+function isTooSoon(error: unknown): boolean {
+  return (error as { type?: string }).type === "ILLEGAL_SASL_STATE";
 }

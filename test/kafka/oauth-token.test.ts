@@ -68,7 +68,7 @@ test("an endpoint is asked with client credentials, once for all who need a toke
   assert.equal(Buffer.from(basic, "base64").toString(), "probe:hush");
 });
 
-test("a token is got anew after four fifths of its life, or when it was refused", async (t) => {
+test("a token is got anew after half of its life, or when it was refused", async (t) => {
   const { url } = await serve(
     t,
     ...["one", "two", "three"].map((token) => ({ body: { access_token: token, expires_in: 100 } })),
@@ -76,7 +76,7 @@ test("a token is got anew after four fifths of its life, or when it was refused"
   let nowMs = 1000;
   const tokens = endpoint(url, () => nowMs);
   assert.equal(await tokens.take(), "one");
-  nowMs += 79_999;
+  nowMs += 49_999;
   assert.equal(await tokens.take(), "one");
   nowMs += 1;
   assert.equal(await tokens.take(), "two");

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ConnectionError } from "../../src/kafka/connection-error.ts";
 import { SessionRenewal } from "../../src/kafka/session-renewal.ts";
 import type { RenewableConnection } from "../../src/kafka/session-renewal.ts";
 
@@ -89,6 +90,19 @@ test("a login that fails fails every request that was held back with its own err
   assert.deepEqual(failures, [refused, refused, refused]);
 });
 
+// It was taken for a listener without logins, and ended the run.
+test("a broker that takes no new login yet costs the connection, not the run", async () => {
+  const connection = new Connection(3000);
+  const renewal = new SessionRenewal(connection, assert.fail);
+  connection.isFresh = false;
+  const failures: Error[] = [];
+  renewal.run(assert.fail, (error) => failures.push(error));
+  await settle();
+  connection.endLogin(Object.assign(new Error("refused"), { type: "ILLEGAL_SASL_STATE" }));
+  await settle();
+  assert.ok(failures[0] instanceof ConnectionError);
+});
+
 test("closing the connection fails what is held back, and the end of the login writes nothing", async () => {
   const connection = new Connection(3000);
   const renewal = new SessionRenewal(connection, () => {});
@@ -102,11 +116,12 @@ test("closing the connection fails what is held back, and the end of the login w
   assert.deepEqual(failures, ["closed"]);
 });
 
-test("15 % of a session are left for its renewal, at least a second, at most half", () => {
+test("15 % of a session are left for its renewal, at least a second, but no login is within one of the last", () => {
   for (const [lifetimeMs, reserveMs] of [
     [3_600_000, 540_000],
     [3001, 1000],
-    [1001, 500],
+    [2000, 900],
+    [1001, 0],
     [0, 0],
   ] as const) {
     const connection = new Connection(lifetimeMs);

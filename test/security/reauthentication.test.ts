@@ -4,6 +4,7 @@ import { describe, test } from "node:test";
 import { setInterval } from "node:timers/promises";
 import { createTopic, randomTopicName } from "../brokers.ts";
 import { readLedger, type RunningProcess, startPcapts } from "../integration/pcapts-process.ts";
+import { tokenEndpoint } from "../token-server.ts";
 import { grant, MECHANISMS, REAUTH_MS, sharedSecureCluster } from "../secure-cluster.ts";
 import { type Properties, saslProperties } from "./properties.ts";
 import { consumerLine, numberedCapture, producerLine, succeed } from "./secure-runs.ts";
@@ -76,6 +77,13 @@ describe("sessions that end every few seconds", { concurrency: 4 }, () => {
       await runThroughSessions(saslProperties(cluster, "REAUTH", mechanism));
     });
   }
+
+  test("tokens that live for seconds are got anew from their endpoint", async () => {
+    await runThroughSessions({
+      ...saslProperties(cluster, "REAUTH", "OAUTHBEARER"),
+      "sasl.oauthbearer.token.endpoint.url": tokenEndpoint(cluster.tokens, CREDENTIAL_SECONDS),
+    });
+  });
 
   test("tickets that live for seconds are got anew from the keytab", async () => {
     const user = randomTopicName("brief");
