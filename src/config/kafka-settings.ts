@@ -99,13 +99,14 @@ export function resolveKafkaSettings(input: KafkaSettingsInput): KafkaSettings {
   }, {}) as PropertyValues;
 
   const brokers = given.get("bootstrap.servers");
+  const protocol = values["security.protocol"];
   const reset = given.has("auto.offset.reset") ? values["auto.offset.reset"] : undefined;
   return {
     client: {
       brokers:
         brokers === undefined
-          ? parseBrokerAddresses(input.brokers, "-k, --kafka-broker")
-          : parseBrokerAddresses(brokers.value, `${brokers.origin} ${brokers.name}`),
+          ? parseBrokerAddresses(input.brokers, "-k, --kafka-broker", protocol)
+          : parseBrokerAddresses(brokers.value, `${brokers.origin} ${brokers.name}`, protocol),
       clientId: values["client.id"],
       connectTimeoutMs: input.connectTimeoutMs,
       connectionSetupTimeoutMs: values["socket.connection.setup.timeout.ms"],
