@@ -43,7 +43,7 @@ function readEndpoint(settings: SecuritySettings): TokenOptions {
     const subject = subjectOf(settings, "sasl.oauthbearer.token.endpoint.url");
     throw new PcaptsError(
       "USAGE",
-      `${subject} expects an address that begins with https:// or http://, not "${url}"`,
+      `${subject} expects an address that begins with https:// or http://, not "${url.replace(/\/\/[^/@]*@/, "//…@")}"`,
     );
   }
   return {

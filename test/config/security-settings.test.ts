@@ -256,3 +256,24 @@ test("ciphers that OpenSSL does not know are refused", () => {
     /^ssl\.cipher\.suites: OpenSSL knows none/,
   );
 });
+
+// "cannot read" quoted the key, or the password of the address.
+test("a key where a path was expected, and the password of an address, are not printed", () => {
+  const pem = "-----BEGIN PRIVATE KEY-----\nhush\n-----END PRIVATE KEY-----";
+  for (const name of ["ssl.key.location", "ssl.certificate.location", "ssl.keystore.location"]) {
+    refused(
+      ["security.protocol=ssl", `${name}=${pem}`],
+      /expects the path of a file, not PEM text/,
+    );
+  }
+  refused(["security.protocol=ssl", `ssl.ca.location=${pem}`], /expects the path of a file/);
+  refused(
+    [
+      "security.protocol=sasl_ssl",
+      "sasl.mechanism=OAUTHBEARER",
+      "sasl.oauthbearer.method=oidc",
+      "sasl.oauthbearer.token.endpoint.url=ftp://me:hush@login/token",
+    ],
+    /not "ftp:\/\/…@login\/token"/,
+  );
+});
