@@ -171,6 +171,28 @@ test("rights that are taken away while a consumer runs end it with the operation
   assertNames(stderr, /\bread\b/i, topic);
 });
 
+// Heartbeats that were refused went on until session.timeout.ms was over, which here is far away.
+test("the right to a group that is taken away while a member runs ends it, although it commits nothing", async () => {
+  const topic = await newTopic("READ");
+  const name = randomTopicName("closed-group");
+  await grant(plaintext, { principal: "visitor", resource: "group", name, operation: "READ" });
+  const properties = {
+    ...visitor,
+    "group.id": name,
+    "enable.auto.commit": "false",
+    "session.timeout.ms": "1200000",
+    "max.poll.interval.ms": "1200000",
+    "heartbeat.interval.ms": "200",
+  };
+  const line = consumerLine(properties, topic).filter((flag) => flag !== "-e");
+  const consumer = startPcapts(line, { env });
+  await consumer.writes((stdout) => stdout.length === capture.length);
+  await revoke(plaintext, name, "group");
+  const { status, stderr } = await consumer.ended;
+  assert.equal(status, 1, stderr);
+  assertNames(stderr, /\bread\b/i, name);
+});
+
 /** How many records a topic with one partition holds. */
 async function endOf(topic: string): Promise<number> {
   const admin = new Kafka({ brokers: [plaintext], logLevel: logLevel.NOTHING }).admin();
