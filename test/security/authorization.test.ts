@@ -135,14 +135,17 @@ for (const mechanism of MECHANISMS) {
   });
 }
 
-test("the subject of a certificate is named in a refusal", async () => {
-  const topic = await newTopic("DESCRIBE");
-  const properties = certificateProperties(cluster, "key", "visitor");
-  const [producer, consumer] = await bothRefusals(properties, { env }, topic);
-  for (const sentence of [producer, consumer]) assert.match(sentence, /CN=visitor/);
-  assert.match(producer, /\bwrite\b/i);
-  assert.match(consumer, /\bread\b/i);
-});
+// Of a PKCS#12 file it was User:ANONYMOUS, and the advice to give that one the right.
+for (const form of ["key", "PKCS#12"] as const) {
+  test(`the subject of a certificate (${form}) is named in a refusal`, async () => {
+    const topic = await newTopic("DESCRIBE");
+    const properties = certificateProperties(cluster, form, "visitor");
+    const [producer, consumer] = await bothRefusals(properties, { env }, topic);
+    for (const sentence of [producer, consumer]) assert.match(sentence, /CN=visitor/);
+    assert.match(producer, /\bwrite\b/i);
+    assert.match(consumer, /\bread\b/i);
+  });
+}
 
 test("rights that are taken away while a producer runs end it with the operation and the principal", async () => {
   const topic = await newTopic("WRITE");
