@@ -14,6 +14,12 @@ const TIMEOUT_MS = 10_000;
 /** More than any token takes. */
 const MAX_ANSWER_BYTES = 1024 * 1024;
 
+/** Request Timeout, Too Early, Too Many Requests: it may answer the next time. */
+const BUSY: ReadonlySet<number> = new Set([408, 425, 429]);
+
+/** As much of an endpoint's words as a message takes. */
+const MAX_WORDS = 300;
+
 /** What an endpoint gives. */
 export interface IssuedToken {
   readonly token: string;
@@ -46,7 +52,8 @@ export async function requestToken(
     });
   }
   const answer = readJson(text);
-  if (status >= 500) throw new CredentialsError(`${where}: it answered with status ${status}`);
+  if (status >= 500 || BUSY.has(status))
+    throw new CredentialsError(`${where}: it answered with status ${status}`);
   const token = answer["access_token"];
   if (status === 200 && typeof token === "string" && token !== "") {
     const lifeSeconds = Number(answer["expires_in"]);
@@ -56,7 +63,9 @@ export async function requestToken(
     .filter((word) => typeof word === "string")
     .join(": ")
     // Some repeat what they were sent.
-    .replaceAll(clientSecret, "…");
+    .replaceAll(clientSecret, "…")
+    .replace(/\p{Cc}+/gu, " ")
+    .slice(0, MAX_WORDS);
   throw new PcaptsError(
     "AUTHENTICATION_FAILED",
     `${where} as "${clientId}": ` +
