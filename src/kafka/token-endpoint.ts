@@ -1,7 +1,6 @@
 import { request as requestPlain } from "node:http";
 import type { IncomingMessage } from "node:http";
 import { request as requestTls } from "node:https";
-import { rootCertificates } from "node:tls";
 import { PcaptsError } from "../errors.ts";
 import { connectionFailureReason } from "./connection-error.ts";
 import { CredentialsError } from "./credentials-error.ts";
@@ -97,7 +96,7 @@ async function post({
       "content-type": "application/x-www-form-urlencoded",
       "content-length": Buffer.byteLength(body),
     },
-    ...(isTls && ca !== undefined && { ca: [...rootCertificates, ...ca] }),
+    ...(isTls && ca !== undefined && { ca: [...ca] }),
   };
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const request = (isTls ? requestTls : requestPlain)(url, options, resolve);

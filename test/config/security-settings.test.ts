@@ -5,6 +5,7 @@ import path from "node:path";
 import { after, test } from "node:test";
 import { parsePropertyAssignment, resolveKafkaSettings } from "../../src/config/kafka-settings.ts";
 import type { KafkaSettings } from "../../src/config/kafka-settings.ts";
+import { readSystemAuthorities } from "../../src/config/security-files.ts";
 import { PcaptsError } from "../../src/errors.ts";
 import type { SecurityOptions } from "../../src/kafka/security-options.ts";
 import { Certificates } from "../certificates.ts";
@@ -119,6 +120,28 @@ test("OAUTHBEARER needs a token, or all that its endpoint is asked with", () => 
     [...oidc, `${url}https://x`, "sasl.oauthbearer.client.id=a"],
     /needs sasl\.oauthbearer\.client\.secret: give it in the file of --config/,
   );
+});
+
+// An authority of the company's own, in the system's store, was not known at the token endpoint; one
+// that was named came beside all that Node knows.
+test("a token endpoint's certificate comes from the authorities that are named, or from the system's", () => {
+  const given = [
+    "security.protocol=sasl_ssl",
+    "sasl.mechanism=OAUTHBEARER",
+    "sasl.oauthbearer.method=oidc",
+    "sasl.oauthbearer.token.endpoint.url=https://x",
+    "sasl.oauthbearer.client.id=a",
+    "sasl.oauthbearer.client.secret=hush",
+  ];
+  const authorities = (...more: readonly string[]): readonly string[] | undefined => {
+    const { sasl } = security(...given, ...more);
+    assert.ok(sasl?.mechanism === "OAUTHBEARER" && sasl.token.kind === "endpoint");
+    return sasl.token.ca;
+  };
+  assert.deepEqual(authorities(), readSystemAuthorities());
+  assert.deepEqual(authorities("https.ca.location=probe"), readSystemAuthorities());
+  const own = file("own-ca.pem", "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n");
+  assert.equal(authorities(`https.ca.location=${own}`)?.length, 1);
 });
 
 test("sasl.oauthbearer.config makes unsigned tokens, once they are asked for", () => {

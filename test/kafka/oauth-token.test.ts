@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import type { IncomingHttpHeaders } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { PcaptsError } from "../../src/errors.ts";
@@ -11,6 +15,7 @@ import { createTokenSource } from "../../src/kafka/oauth-token.ts";
 import type { TokenSource } from "../../src/kafka/oauth-token.ts";
 import type { SaslSession } from "../../src/kafka/sasl-mechanism.ts";
 import { OauthMechanism } from "../../src/kafka/sasl-oauthbearer.ts";
+import { Certificates } from "../certificates.ts";
 
 interface Answer {
   readonly status?: number;
@@ -230,4 +235,37 @@ test("a token that was used before and is refused is followed by a new one; a ne
   await assert.rejects(logIn(), /^Error: invalid_token$/);
   assert.deepEqual(sent, ["one", "one", "two", "two", "two"]);
   assert.ok(!(login.failure instanceof CredentialsError), String(login.failure));
+});
+
+test("an endpoint with TLS is trusted when its authority is among those that are named, and those alone count", async (t) => {
+  const directory = mkdtempSync(path.join(tmpdir(), "pcapts-token-endpoint-"));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  const certificates = new Certificates(directory);
+  certificates.createAuthorities();
+  const { certificate, key } = certificates.createServer("endpoint");
+  const server = createTlsServer(
+    { cert: readFileSync(certificate), key: readFileSync(key) },
+    (_, response) => response.end(JSON.stringify({ access_token: "one" })),
+  );
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const ask = (ca: readonly string[] | undefined): Promise<string> =>
+    createTokenSource({
+      kind: "endpoint",
+      url: `https://127.0.0.1:${(server.address() as AddressInfo).port}/token`,
+      clientId: "probe",
+      clientSecret: "hush",
+      scope: undefined,
+      ca,
+    }).take();
+  assert.equal(await ask([readFileSync(certificates.authority, "utf8")]), "one");
+  for (const ca of [undefined, [readFileSync(certificates.stranger, "utf8")]]) {
+    await assert.rejects(
+      ask(ca),
+      /from an authority that is not trusted here; https\.ca\.location/,
+    );
+  }
 });
