@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -298,5 +299,25 @@ test("a key where a path was expected, and the password of an address, are not p
       "sasl.oauthbearer.token.endpoint.url=ftp://me:hush@login/token",
     ],
     /not "ftp:\/\/…@login\/token"/,
+  );
+});
+
+// Both were told to run openssl pkcs12 -export, which does nothing for a key.
+test("a key in an old encryption, and one that is no PEM text, are told apart", () => {
+  const { certificate, key } = alice;
+  const binary = path.join(directory, "binary.key");
+  execFileSync("openssl", ["pkey", "-in", key, "-outform", "DER", "-out", binary]);
+  const old = path.join(directory, "old.key");
+  const legacy =
+    "pkcs8 -topk8 -v1 PBE-MD5-DES -provider legacy -provider default -passout pass:hush";
+  execFileSync("openssl", [...legacy.split(" "), "-in", key, "-out", old]);
+  const given = ["security.protocol=ssl", `ssl.certificate.location=${certificate}`];
+  refused(
+    [...given, `ssl.key.location=${old}`, "ssl.key.password=hush"],
+    /OpenSSL 3 no longer reads; openssl pkey -provider legacy/,
+  );
+  refused(
+    [...given, `ssl.key.location=${binary}`],
+    /the key is no PEM text, or its password is wrong/,
   );
 });
