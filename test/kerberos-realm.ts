@@ -60,6 +60,8 @@ export interface KerberosRealm {
   kinit(name: string, ...args: readonly string[]): KerberosEnvironment;
   /** The environment of somebody whose krb5.conf names a KDC where nobody listens. */
   environmentWithoutKdc(): Promise<KerberosEnvironment>;
+  /** The environment of somebody whose krb5.conf names this port of 127.0.0.1 as the KDC's. */
+  environmentWithKdcAt(port: number): KerberosEnvironment;
 }
 
 /** A realm whose KDC this process runs. */
@@ -143,8 +145,12 @@ class RealmDirectory implements KerberosRealm {
   }
 
   async environmentWithoutKdc(): Promise<KerberosEnvironment> {
+    return this.environmentWithKdcAt(await freePort());
+  }
+
+  environmentWithKdcAt(port: number): KerberosEnvironment {
     const file = this.#newFile("krb5.conf");
-    fs.writeFileSync(file, formatClientConfig(await freePort()));
+    fs.writeFileSync(file, formatClientConfig(port));
     return { ...this.environment(), KRB5_CONFIG: file };
   }
 

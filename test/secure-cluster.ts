@@ -362,16 +362,20 @@ export async function grant(bootstrap: string, ...grants: readonly Grant[]): Pro
   }
 }
 
-/** Takes away all rights on a topic, through a listener whose user may do so. */
-export async function revoke(bootstrap: string, topic: string): Promise<void> {
+/** Takes away all rights on a topic or group, through a listener whose user may do so. */
+export async function revoke(
+  bootstrap: string,
+  name: string,
+  resource: "topic" | "group" = "topic",
+): Promise<void> {
   const admin = new Kafka({ brokers: [bootstrap], logLevel: logLevel.NOTHING }).admin();
   await admin.connect();
   try {
     await admin.deleteAcls({
       filters: [
         {
-          resourceType: AclResourceTypes.TOPIC,
-          resourceName: topic,
+          resourceType: RESOURCE_TYPES[resource],
+          resourceName: name,
           resourcePatternType: ResourcePatternTypes.LITERAL,
           operation: kafkajs.AclOperationTypes.ANY,
           permissionType: AclPermissionTypes.ANY,

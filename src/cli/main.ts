@@ -101,7 +101,7 @@ async function runCommand(argv: readonly string[]): Promise<number> {
   const signals = catchStopSignals();
   const logger = await openLogger(line.values);
   const context = { logger, signals };
-  return reportFailure(logger, async () => {
+  const ended = reportFailure(logger, async () => {
     if (line.values.producer) {
       const { produceCommand } = await import("./produce-command.ts");
       return produceCommand(line, context);
@@ -109,6 +109,7 @@ async function runCommand(argv: readonly string[]): Promise<number> {
     const { consumeCommand } = await import("./consume-command.ts");
     return consumeCommand(line, context);
   });
+  return ended.finally(() => signals.release());
 }
 
 /** Runs a command; what it throws becomes a message and the exit status, except for wrong use. */

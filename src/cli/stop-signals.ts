@@ -13,6 +13,11 @@ export interface StopSignals {
    * @param stop called on the first signal, or at once if that has come already
    */
   onStop(stop: () => void): void;
+  /**
+   * Gives the signals back: from now on each ends the process. It may still be there for half a
+   * minute, deaf, while libkrb5 waits for a KDC that does not answer, which no exit can cut short.
+   */
+  release(): void;
 }
 
 /**
@@ -24,7 +29,10 @@ export function catchStopSignals(): StopSignals {
   let stop = (): void => {};
   for (const signal of STOP_SIGNALS) {
     process.on(signal, () => {
-      if (stopped) process.exit(EXIT_STATUS_OF_SECOND_SIGNAL);
+      if (stopped) {
+        release();
+        process.exit(EXIT_STATUS_OF_SECOND_SIGNAL);
+      }
       stopped = true;
       stop();
     });
@@ -37,5 +45,10 @@ export function catchStopSignals(): StopSignals {
       stop = handler;
       if (stopped) stop();
     },
+    release,
   };
+}
+
+function release(): void {
+  for (const signal of STOP_SIGNALS) process.removeAllListeners(signal);
 }

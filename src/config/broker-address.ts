@@ -9,30 +9,35 @@ const HOST_NAME = /^[a-z0-9]([a-z0-9._-]*[a-z0-9._])?$/i;
 
 /**
  * A list of brokers as librdkafka takes it: `host`, `host:port`, `[::1]:9092`, `::1`,
- * each perhaps behind `PLAINTEXT://`, separated by commas or spaces.
+ * each perhaps behind the protocol of the run, `SASL_SSL://`, separated by commas or spaces.
  *
  * @param text the list
  * @param subject what it was written for, as messages name it: "-k, --kafka-broker"
+ * @param protocol `security.protocol`, in small letters
  * @returns at least one address; the port is 9092 where none was given
  * @throws PcaptsError USAGE, naming the part that is wrong
  * @example
  * parseBrokerAddresses("kafka1, [::1]:9093", "-k");
  * // [{ host: "kafka1", port: 9092 }, { host: "::1", port: 9093 }]
  */
-export function parseBrokerAddresses(text: string, subject: string): BrokerAddress[] {
+export function parseBrokerAddresses(
+  text: string,
+  subject: string,
+  protocol = "plaintext",
+): BrokerAddress[] {
   const parts = text.split(/[\s,]+/).filter((part) => part !== "");
   if (parts.length === 0) {
     throw new PcaptsError("USAGE", `${subject} expects HOST:PORT[,HOST:PORT…], not "${text}"`);
   }
-  return parts.map((part) => parseBrokerAddress(part, subject));
+  return parts.map((part) => parseBrokerAddress(part, subject, protocol));
 }
 
-function parseBrokerAddress(part: string, subject: string): BrokerAddress {
+function parseBrokerAddress(part: string, subject: string, protocol: string): BrokerAddress {
   const refuse = (reason: string): PcaptsError =>
     new PcaptsError("USAGE", `${subject} expects HOST:PORT[,HOST:PORT…]: in "${part}" ${reason}`);
   const scheme = /^([a-z_]+):\/\//i.exec(part);
-  if (scheme !== null && scheme[1]?.toUpperCase() !== "PLAINTEXT") {
-    throw refuse(`${scheme[1]} is not there yet, only PLAINTEXT`);
+  if (scheme !== null && scheme[1]?.toLowerCase() !== protocol) {
+    throw refuse(`${scheme[1]} is not the protocol of this run: security.protocol is ${protocol}`);
   }
   const address = part.slice(scheme?.[0].length ?? 0);
 

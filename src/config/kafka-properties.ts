@@ -328,6 +328,22 @@ export function indexByName<Property extends Pick<PropertyRow, "name" | "aliases
   );
 }
 
+/** PEM text, or a line of its middle: 24 characters of base64 and nothing else. */
+const PEM = /-----BEGIN|^[A-Za-z0-9+/]{24,}={0,2}$/m;
+
+/** True for PEM text and for a line of it, which a property file holds when a key was not folded. */
+export function isPemText(text: string): boolean {
+  return PEM.test(text);
+}
+
+/**
+ * Whether a text that is not what was expected may hold a secret, so that it must not be printed:
+ * the name of a secret property is in it, or a key stands where its file was to be named.
+ */
+export function isSecretText(text: string): boolean {
+  return isSecretProperty(text) || SECRET.test(text) || isPemText(text);
+}
+
 /** In what cannot be looked up: names that are refused, and texts that may hold a secret. */
 const SECRET = /password|passphrase|secret|key\.pem|ssl_key|sasl\.oauthbearer\.config|jaas|token$/i;
 

@@ -10,7 +10,8 @@ import { ACCEPTED_BY_NAME } from "./accepted-properties.ts";
 import { parseBrokerAddresses } from "./broker-address.ts";
 import {
   type DEBUG_CONTEXTS,
-  isSecretProperty,
+  isPemText,
+  isSecretText,
   PROPERTY_BY_NAME,
   PROPERTY_TABLE,
   type PropertyRow,
@@ -74,8 +75,8 @@ const IDEMPOTENT_IN_FLIGHT = 5;
 export function parsePropertyAssignment(text: string, origin: string): PropertyAssignment {
   const equals = text.indexOf("=");
   const name = text.slice(0, equals).trim();
-  if (equals === -1 || name === "") {
-    const shown = isSecretProperty(text) ? "a text with a secret in it" : `"${text}"`;
+  if (equals === -1 || name === "" || isPemText(name)) {
+    const shown = isSecretText(text) ? "a text with a secret in it" : `"${text}"`;
     throw new PcaptsError("USAGE", `${origin} expects KEY=VALUE, not ${shown}, as in linger.ms=20`);
   }
   return { name, value: text.slice(equals + 1).trim(), origin };
@@ -99,13 +100,14 @@ export function resolveKafkaSettings(input: KafkaSettingsInput): KafkaSettings {
   }, {}) as PropertyValues;
 
   const brokers = given.get("bootstrap.servers");
+  const protocol = values["security.protocol"];
   const reset = given.has("auto.offset.reset") ? values["auto.offset.reset"] : undefined;
   return {
     client: {
       brokers:
         brokers === undefined
-          ? parseBrokerAddresses(input.brokers, "-k, --kafka-broker")
-          : parseBrokerAddresses(brokers.value, `${brokers.origin} ${brokers.name}`),
+          ? parseBrokerAddresses(input.brokers, "-k, --kafka-broker", protocol)
+          : parseBrokerAddresses(brokers.value, `${brokers.origin} ${brokers.name}`, protocol),
       clientId: values["client.id"],
       connectTimeoutMs: input.connectTimeoutMs,
       connectionSetupTimeoutMs: values["socket.connection.setup.timeout.ms"],

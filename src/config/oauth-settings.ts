@@ -1,5 +1,6 @@
 import { PcaptsError } from "../errors.ts";
 import type { OauthOptions, TokenOptions } from "../kafka/security-options.ts";
+import { readSystemAuthorities } from "./security-files.ts";
 import { needed, type SecuritySettings, subjectOf } from "./security-values.ts";
 import { settleAuthorities } from "./tls-settings.ts";
 
@@ -43,7 +44,7 @@ function readEndpoint(settings: SecuritySettings): TokenOptions {
     const subject = subjectOf(settings, "sasl.oauthbearer.token.endpoint.url");
     throw new PcaptsError(
       "USAGE",
-      `${subject} expects an address that begins with https:// or http://, not "${url}"`,
+      `${subject} expects an address that begins with https:// or http://, not "${url.replace(/\/\/[^/@]*@/, "//…@")}"`,
     );
   }
   return {
@@ -52,7 +53,7 @@ function readEndpoint(settings: SecuritySettings): TokenOptions {
     clientId: needed(settings, "sasl.oauthbearer.client.id", because),
     clientSecret: needed(settings, "sasl.oauthbearer.client.secret", because),
     scope: settings.values["sasl.oauthbearer.scope"],
-    ca: settleAuthorities(settings, "https.ca.location", "https.ca.pem"),
+    ca: settleAuthorities(settings, "https.ca.location", "https.ca.pem") ?? readSystemAuthorities(),
   };
 }
 

@@ -27,6 +27,13 @@ const SYSTEM_AUTHORITIES = [
  * @throws PcaptsError USAGE
  */
 export function readSecurityFile(path: string, subject: string): Buffer {
+  if (path.includes("-----BEGIN")) {
+    throw new PcaptsError(
+      "USAGE",
+      `${subject} expects the path of a file, not PEM text; ` +
+        "ssl.key.pem, ssl.certificate.pem, ssl.ca.pem and https.ca.pem take that",
+    );
+  }
   try {
     return readFileSync(path);
   } catch (error) {

@@ -138,7 +138,7 @@ export const SECURITY_PROPERTY_TABLE = [
     name: "https.ca.location",
     mode: "both",
     value: { type: "text" },
-    help: "file or directory of the authorities that the token endpoint's certificate may come from",
+    help: "file or directory of the authorities that the token endpoint's certificate may come from; the system's when it is left out",
   },
   {
     name: "https.ca.pem",

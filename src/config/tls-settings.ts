@@ -24,8 +24,19 @@ const MEANINGS: readonly (readonly [RegExp, string])[] = [
     "the key's password is missing or wrong (ssl.key.password)",
   ],
   [
+    /unsupported pkcs12/i,
+    "it is encrypted in a way that OpenSSL 3 no longer reads; " +
+      "openssl pkcs12 -legacy -in OLD -nodes | openssl pkcs12 -export -out NEW makes it anew",
+  ],
+  [
+    // A wrong password may make a key of it that is none.
+    /decoder.*unsupported/i,
+    "the key is no PEM text, or its password is wrong (ssl.key.password)",
+  ],
+  [
     /unsupported/i,
-    "it is encrypted in a way that OpenSSL 3 no longer reads; make it anew with openssl pkcs12 -export",
+    "the key is encrypted in a way that OpenSSL 3 no longer reads; " +
+      "openssl pkey -provider legacy -provider default -in OLD -aes256 -out NEW makes it anew",
   ],
   [
     /not enough data|asn1|wrong tag|header too long/i,

@@ -1,3 +1,4 @@
+import type { X509Certificate } from "node:crypto";
 import { PcaptsError } from "../errors.ts";
 import { createTokenSource } from "./oauth-token.ts";
 import { GssapiMechanism } from "./sasl-gssapi.ts";
@@ -31,18 +32,20 @@ export class ClientIdentity {
   readonly security: SecurityOptions;
   /** One for all connections, so that they share tokens. */
   readonly mechanism: SaslMechanism | undefined;
+  #subject: string | undefined;
 
   constructor(security: SecurityOptions | undefined, providers: PasswordProviders) {
     this.security = security ?? PLAINTEXT;
-    const { sasl } = this.security;
+    const { sasl, tls } = this.security;
+    this.#subject = tls?.subject;
     this.mechanism = sasl === undefined ? undefined : createMechanism(sasl, providers);
   }
 
   /** Who the brokers' ACLs have to name. */
   get principal(): Principal {
-    const { mechanism, security } = this;
+    const { mechanism } = this;
     if (mechanism === undefined) {
-      const subject = security.tls?.subject;
+      const subject = this.#subject;
       return subject === undefined
         ? ANONYMOUS
         : { name: `User:${subject}`, shown: `User:${subject}` };
@@ -56,18 +59,25 @@ export class ClientIdentity {
     return { name, shown: user === shortUser ? name : `${name} (${user})` };
   }
 
+  /** Takes the name of a certificate that only OpenSSL has read: one in a PKCS#12 file. */
+  learnCertificate(certificate: X509Certificate | undefined): void {
+    this.#subject ??= certificate?.subject.split("\n").toReversed().join(",");
+  }
+
   /**
    * What a refusal of a login or a certificate is to a user.
    *
    * @param address host:port of the broker
    * @param error what connecting threw
    * @param offered mechanisms that the broker knows, if it said so
+   * @param isOpen the connection was open: TLS that fails then refuses nobody
    * @returns undefined when the error is none of these
    */
   refusal(
     address: string,
     error: unknown,
     offered: readonly string[] | undefined,
+    isOpen: boolean,
   ): PcaptsError | undefined {
     const { tls } = this.security;
     const { mechanism } = this;
@@ -93,7 +103,7 @@ export class ClientIdentity {
       }
       if (name === "KafkaJSSASLAuthenticationError") return refuse(message ?? name);
     }
-    return tls === undefined ? undefined : tlsRefusal(address, error, tls);
+    return tls === undefined || isOpen ? undefined : tlsRefusal(address, error, tls);
   }
 }
 

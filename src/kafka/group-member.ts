@@ -197,8 +197,10 @@ export class GroupMember {
         lastAnswerMs = performance.now();
       } catch (error) {
         if (signal.aborted) return;
+        // What is refused for good, such as a right that was taken away, joining again tells.
         const isOut =
           error instanceof MembershipError ||
+          error instanceof PcaptsError ||
           performance.now() - lastAnswerMs > group.sessionTimeoutMs;
         logger.debug(`group: heartbeat: ${(error as Error).message}`);
         if (!isOut) {

@@ -198,16 +198,16 @@ export class KafkajsBroker {
     const created = this.#setup.createBroker(purpose);
     const { broker, login } = created;
     this.#brokers.add(broker);
-    const failed = (error: unknown): Error =>
-      asConnectionError(this.address, error, this.#setup.identity, login);
+    const { identity } = this.#setup;
     try {
       await broker.connect();
       if (this.#isClosed) throw new ConnectionError("closed");
       const opened = new KafkajsConnection(this, created, {
         logger: this.#setup.logger,
-        failed,
+        failed: (error) => asConnectionError(this.address, error, identity, login, true),
         closed: () => this.#brokers.delete(broker),
       });
+      identity.learnCertificate(opened.certificate);
       this.#sayProtection(opened);
       this.#versions = broker.versions ?? {};
       this.#open.set(purpose, opened);
@@ -216,7 +216,7 @@ export class KafkajsBroker {
     } catch (error) {
       this.#brokers.delete(broker);
       abandon(broker, "the connection failed");
-      throw failed(error);
+      throw asConnectionError(this.address, error, identity, login, false);
     }
   }
 
@@ -260,10 +260,11 @@ function asConnectionError(
   error: unknown,
   identity: ClientIdentity,
   login: Login | undefined,
+  isOpen: boolean,
 ): Error {
   const cause = login?.failure ?? error;
   if (cause instanceof PcaptsError || cause instanceof CredentialsError) return cause;
-  const refusal = identity.refusal(address, cause, login?.offered);
+  const refusal = identity.refusal(address, cause, login?.offered, isOpen);
   if (refusal !== undefined) return refusal;
   const reason = connectionFailureReason(cause);
   const message = reason.startsWith(address) ? reason : `${address}: ${reason}`;

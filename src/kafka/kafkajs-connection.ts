@@ -1,3 +1,4 @@
+import type { X509Certificate } from "node:crypto";
 import { TLSSocket } from "node:tls";
 import { PcaptsError } from "../errors.ts";
 import { ByteReader } from "../bytes/byte-reader.ts";
@@ -59,6 +60,12 @@ export class KafkajsConnection implements BrokerConnection {
     const { socket } = this.#connection;
     if (!(socket instanceof TLSSocket)) return undefined;
     return `${socket.getProtocol() ?? "TLS"}, ${socket.getCipher().name}`;
+  }
+
+  /** The one that this client has for the broker; undefined without one. */
+  get certificate(): X509Certificate | undefined {
+    const { socket } = this.#connection;
+    return socket instanceof TLSSocket ? socket.getX509Certificate() : undefined;
   }
 
   /** How long until the broker wants another login; 0: never. */

@@ -1,3 +1,4 @@
+import { CredentialsError } from "./credentials-error.ts";
 import type { SaslMechanism, SaslSession } from "./sasl-mechanism.ts";
 
 /** A request of kafkajs's own. */
@@ -52,6 +53,7 @@ export class Login {
         },
       });
     } catch (error) {
+      if (error instanceof CredentialsError) this.#failure = error;
       this.#failure ??= error;
       throw error;
     }

@@ -1,9 +1,11 @@
+import { CredentialsError } from "./credentials-error.ts";
 import type { TokenOptions } from "./security-options.ts";
 import { requestToken } from "./token-endpoint.ts";
 
 /**
- * A token is got anew once this part of its life is over: a session ends with its token, and short
- * ones would follow each other faster than a broker takes logins.
+ * A token is got anew once this part of its life is over: an endpoint that does not answer has the
+ * rest of it to come back, and sessions, which end with their token, do not follow each other faster
+ * than a broker takes logins.
  */
 const FRESH_PART = 0.5;
 
@@ -11,8 +13,12 @@ const FRESH_PART = 0.5;
 export interface TokenSource {
   /** A token that is valid for a while. @throws CredentialsError, AUTHENTICATION_FAILED */
   take(): Promise<string>;
-  /** The last token was refused: the next is a new one, if there is one. */
-  drop(): void;
+  /**
+   * The last token was refused: the next is a new one, if there is one.
+   *
+   * @returns true when it had been given out before, so that a new one may fare better
+   */
+  drop(): boolean;
   /** Whom the last token is for. */
   readonly subject: string | undefined;
 }
@@ -28,14 +34,14 @@ export function createTokenSource(
   switch (options.kind) {
     case "static": {
       const { token } = options;
-      return { take: async () => token, drop: () => {}, subject: subjectOf(token) };
+      return { take: async () => token, drop: () => false, subject: subjectOf(token) };
     }
     case "unsigned": {
       const { claims, lifeSeconds } = options;
       const subject = subjectOf(signNothing(claims, lifeSeconds, 0));
       return {
         take: async () => signNothing(claims, lifeSeconds, clock()),
-        drop: () => {},
+        drop: () => false,
         subject,
       };
     }
@@ -49,7 +55,9 @@ class EndpointTokens implements TokenSource {
   readonly #options: TokenOptions & { kind: "endpoint" };
   readonly #clock: () => number;
   #token: string | undefined;
-  #freshUntilMs = 0;
+  #askedMs = 0;
+  #lifeMs = 0;
+  #takes = 0;
   #asking: Promise<string> | undefined;
   #subject: string | undefined;
 
@@ -63,22 +71,41 @@ class EndpointTokens implements TokenSource {
   }
 
   async take(): Promise<string> {
-    if (this.#token !== undefined && this.#clock() < this.#freshUntilMs) return this.#token;
+    if (this.#isWithin(FRESH_PART)) return this.#again();
     this.#asking ??= this.#ask().finally(() => {
       this.#asking = undefined;
     });
-    return this.#asking;
+    try {
+      return await this.#asking;
+    } catch (error) {
+      if (!(error instanceof CredentialsError) || !this.#isWithin(1)) throw error;
+      return this.#again();
+    }
   }
 
-  drop(): void {
+  drop(): boolean {
     this.#token = undefined;
+    return this.#takes > 1;
+  }
+
+  /** A clock that was set back says nothing of how old a token is. */
+  #isWithin(part: number): boolean {
+    const ageMs = this.#clock() - this.#askedMs;
+    return this.#token !== undefined && ageMs >= 0 && ageMs < this.#lifeMs * part;
+  }
+
+  #again(): string {
+    this.#takes++;
+    return this.#token!;
   }
 
   async #ask(): Promise<string> {
     const askedMs = this.#clock();
     const { token, lifeSeconds } = await requestToken(this.#options);
     this.#token = token;
-    this.#freshUntilMs = askedMs + lifeSeconds * 1000 * FRESH_PART;
+    this.#takes = 1;
+    this.#askedMs = askedMs;
+    this.#lifeMs = lifeSeconds * 1000;
     this.#subject = subjectOf(token);
     return token;
   }

@@ -3,6 +3,7 @@ import type { RecordCodec } from "../kafka-wire/compression.ts";
 import type { ProducePartitionResponse } from "../kafka-wire/produce.ts";
 import { NO_PRODUCER_ID } from "../kafka-wire/record-batch-writer.ts";
 import type { FrameChunk } from "../packet/frame-chunk.ts";
+import { isAuthorizationError } from "./authorization-error.ts";
 import { BackOff } from "./back-off.ts";
 import type { Batch } from "./batch.ts";
 import { BatchCompressor, openCodec } from "./batch-compressor.ts";
@@ -21,6 +22,7 @@ import type { PublisherSetup } from "./publisher-setup.ts";
 import { judgeAnswer } from "./produce-answer.ts";
 import { requestProducerIdentity } from "./producer-identity.ts";
 import { SendRetries } from "./send-retries.ts";
+import { topicRefused } from "./topic.ts";
 
 /** Smallest useful batch buffer, however many partitions share the memory. */
 const MIN_BATCH_BYTES = 16 * 1024;
@@ -339,10 +341,14 @@ export class Publisher {
     this.#change.notify();
   }
 
-  /** @returns false when the brokers do not know at the moment */
+  /** @returns false when the brokers do not know at the moment @throws AUTHORIZATION_FAILED */
   async #refreshLeaders(): Promise<boolean> {
-    const found = await this.#setup.transport.lookUpTopic(this.#setup.topic.name);
-    if (!("leaders" in found)) return false;
+    const { topic, transport } = this.#setup;
+    const found = await transport.lookUpTopic(topic.name);
+    if (!("leaders" in found)) {
+      if (!isAuthorizationError(found.errorCode)) return false;
+      throw topicRefused(topic.name, found.errorCode, transport.principal);
+    }
     this.#useLeaders(found.leaders);
     return true;
   }

@@ -1,3 +1,4 @@
+import { CredentialsError } from "./credentials-error.ts";
 import type { TokenSource } from "./oauth-token.ts";
 import { exchangeToken } from "./sasl-mechanism.ts";
 import type { SaslMechanism, SaslSession } from "./sasl-mechanism.ts";
@@ -27,14 +28,23 @@ export class OauthMechanism implements SaslMechanism {
 
   async authenticate(session: SaslSession): Promise<void> {
     const token = await this.#tokens.take();
+    let refusal: Buffer | undefined;
     try {
-      const refusal = await exchangeToken(session, this.#firstMessage(token));
+      refusal = await exchangeToken(session, this.#firstMessage(token));
       if (refusal.length === 0) return;
       // The broker has said why in JSON, and refuses once that is confirmed.
       await exchangeToken(session, Buffer.from(SEPARATOR));
       throw new Error(`the broker answered ${refusal.toString()}`);
     } catch (error) {
-      this.#tokens.drop();
+      const { type, message } = error as { type?: string; message: string };
+      const isRefused = refusal !== undefined || type === "SASL_AUTHENTICATION_FAILED";
+      // Its time may have been up earlier than its endpoint said, or the endpoint's keys are new.
+      if (isRefused && this.#tokens.drop()) {
+        throw new CredentialsError(
+          `the broker refuses a token that was used before: ${message}; a new one is tried`,
+          { cause: error },
+        );
+      }
       throw error;
     }
   }

@@ -1,7 +1,6 @@
 import { request as requestPlain } from "node:http";
 import type { IncomingMessage } from "node:http";
 import { request as requestTls } from "node:https";
-import { rootCertificates } from "node:tls";
 import { PcaptsError } from "../errors.ts";
 import { connectionFailureReason } from "./connection-error.ts";
 import { CredentialsError } from "./credentials-error.ts";
@@ -13,6 +12,12 @@ const TIMEOUT_MS = 10_000;
 
 /** More than any token takes. */
 const MAX_ANSWER_BYTES = 1024 * 1024;
+
+/** Request Timeout, Too Early, Too Many Requests: it may answer the next time. */
+const BUSY: ReadonlySet<number> = new Set([408, 425, 429]);
+
+/** As much of an endpoint's words as a message takes. */
+const MAX_WORDS = 300;
 
 /** What an endpoint gives. */
 export interface IssuedToken {
@@ -46,7 +51,8 @@ export async function requestToken(
     });
   }
   const answer = readJson(text);
-  if (status >= 500) throw new CredentialsError(`${where}: it answered with status ${status}`);
+  if (status >= 500 || BUSY.has(status))
+    throw new CredentialsError(`${where}: it answered with status ${status}`);
   const token = answer["access_token"];
   if (status === 200 && typeof token === "string" && token !== "") {
     const lifeSeconds = Number(answer["expires_in"]);
@@ -56,7 +62,9 @@ export async function requestToken(
     .filter((word) => typeof word === "string")
     .join(": ")
     // Some repeat what they were sent.
-    .replaceAll(clientSecret, "…");
+    .replaceAll(clientSecret, "…")
+    .replace(/\p{Cc}+/gu, " ")
+    .slice(0, MAX_WORDS);
   throw new PcaptsError(
     "AUTHENTICATION_FAILED",
     `${where} as "${clientId}": ` +
@@ -88,7 +96,7 @@ async function post({
       "content-type": "application/x-www-form-urlencoded",
       "content-length": Buffer.byteLength(body),
     },
-    ...(isTls && ca !== undefined && { ca: [...rootCertificates, ...ca] }),
+    ...(isTls && ca !== undefined && { ca: [...ca] }),
   };
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const request = (isTls ? requestTls : requestPlain)(url, options, resolve);

@@ -62,7 +62,8 @@ export async function findTopic(
   });
 }
 
-function topicRefused(topic: string, errorCode: number, principal: Principal): PcaptsError {
+/** Why a topic cannot be looked up, whoever is asked and how often. */
+export function topicRefused(topic: string, errorCode: number, principal: Principal): PcaptsError {
   const { name } = kafkaErrorInfo(errorCode);
   if (isAuthorizationError(errorCode)) {
     return authorizationError(

@@ -30,6 +30,21 @@ test("parseBrokerAddresses() takes PLAINTEXT:// as librdkafka does", () => {
   assert.deepEqual(parse("PLAINTEXT://a:1,plaintext://[::1]:2"), ["a:1", "[::1]:2"]);
 });
 
+// SASL_SSL://broker1:9093 was refused as not there yet when the protocol was.
+test("parseBrokerAddresses() takes the protocol of the run before an address, and no other", () => {
+  for (const protocol of ["ssl", "sasl_plaintext", "sasl_ssl"]) {
+    const text = `${protocol.toUpperCase()}://a:1,b:2`;
+    assert.deepEqual(parseBrokerAddresses(text, "-k", protocol).map(formatBrokerAddress), [
+      "a:1",
+      "b:2",
+    ]);
+  }
+  assert.throws(
+    () => parseBrokerAddresses("PLAINTEXT://a:1", "-k", "sasl_ssl"),
+    /PLAINTEXT is not the protocol of this run: security\.protocol is sasl_ssl/,
+  );
+});
+
 test("parseBrokerAddresses() names the part that is wrong and why", () => {
   const cases: Record<string, RegExp> = {
     "": /-k expects HOST:PORT.*, not ""/,
@@ -45,7 +60,8 @@ test("parseBrokerAddresses() names the part that is wrong and why", () => {
     "[::1]x": /the brackets do not match/,
     "a/b:1": /"a\/b" is no host name/,
     "-a:1": /"-a" is no host name/,
-    "SSL://a:1": /SSL is not there yet, only PLAINTEXT/,
+    "SSL://a:1":
+      /in "SSL:\/\/a:1" SSL is not the protocol of this run: security.protocol is plaintext/,
   };
   for (const [text, message] of Object.entries(cases)) {
     assert.throws(

@@ -10,6 +10,21 @@ test("parsePropertyFile() reads keys and values and skips comments and blank lin
   ]);
 });
 
+// The error quoted the first line of the key.
+test("parsePropertyFile() prints nothing of a key in PEM whose lines were not folded", () => {
+  const body = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj";
+  for (const line of [body, body.slice(0, 30), "Zm9vYmFyYmF6cXV4Zm9vYmFy=="]) {
+    assert.throws(
+      () => parsePropertyFile(`ssl.key.pem=-----BEGIN PRIVATE KEY-----\n${line}\n`, "lab.conf"),
+      (error: Error) => {
+        assert.match(error.message, /lab\.conf line 2/);
+        assert.ok(!error.message.includes(line.slice(0, 16)), error.message);
+        return true;
+      },
+    );
+  }
+});
+
 test("parsePropertyFile() names the line that is no property", () => {
   assert.throws(
     () => parsePropertyFile("a=1\nlinger.ms 20\n", "lab.conf"),

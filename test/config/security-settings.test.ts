@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
 import { parsePropertyAssignment, resolveKafkaSettings } from "../../src/config/kafka-settings.ts";
 import type { KafkaSettings } from "../../src/config/kafka-settings.ts";
+import { readSystemAuthorities } from "../../src/config/security-files.ts";
 import { PcaptsError } from "../../src/errors.ts";
 import type { SecurityOptions } from "../../src/kafka/security-options.ts";
 import { Certificates } from "../certificates.ts";
@@ -119,6 +121,28 @@ test("OAUTHBEARER needs a token, or all that its endpoint is asked with", () => 
     [...oidc, `${url}https://x`, "sasl.oauthbearer.client.id=a"],
     /needs sasl\.oauthbearer\.client\.secret: give it in the file of --config/,
   );
+});
+
+// An authority of the company's own, in the system's store, was not known at the token endpoint; one
+// that was named came beside all that Node knows.
+test("a token endpoint's certificate comes from the authorities that are named, or from the system's", () => {
+  const given = [
+    "security.protocol=sasl_ssl",
+    "sasl.mechanism=OAUTHBEARER",
+    "sasl.oauthbearer.method=oidc",
+    "sasl.oauthbearer.token.endpoint.url=https://x",
+    "sasl.oauthbearer.client.id=a",
+    "sasl.oauthbearer.client.secret=hush",
+  ];
+  const authorities = (...more: readonly string[]): readonly string[] | undefined => {
+    const { sasl } = security(...given, ...more);
+    assert.ok(sasl?.mechanism === "OAUTHBEARER" && sasl.token.kind === "endpoint");
+    return sasl.token.ca;
+  };
+  assert.deepEqual(authorities(), readSystemAuthorities());
+  assert.deepEqual(authorities("https.ca.location=probe"), readSystemAuthorities());
+  const own = file("own-ca.pem", "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n");
+  assert.equal(authorities(`https.ca.location=${own}`)?.length, 1);
 });
 
 test("sasl.oauthbearer.config makes unsigned tokens, once they are asked for", () => {
@@ -254,5 +278,46 @@ test("ciphers that OpenSSL does not know are refused", () => {
   refused(
     ["security.protocol=ssl", "ssl.cipher.suites=nonsense"],
     /^ssl\.cipher\.suites: OpenSSL knows none/,
+  );
+});
+
+// "cannot read" quoted the key, or the password of the address.
+test("a key where a path was expected, and the password of an address, are not printed", () => {
+  const pem = "-----BEGIN PRIVATE KEY-----\nhush\n-----END PRIVATE KEY-----";
+  for (const name of ["ssl.key.location", "ssl.certificate.location", "ssl.keystore.location"]) {
+    refused(
+      ["security.protocol=ssl", `${name}=${pem}`],
+      /expects the path of a file, not PEM text/,
+    );
+  }
+  refused(["security.protocol=ssl", `ssl.ca.location=${pem}`], /expects the path of a file/);
+  refused(
+    [
+      "security.protocol=sasl_ssl",
+      "sasl.mechanism=OAUTHBEARER",
+      "sasl.oauthbearer.method=oidc",
+      "sasl.oauthbearer.token.endpoint.url=ftp://me:hush@login/token",
+    ],
+    /not "ftp:\/\/…@login\/token"/,
+  );
+});
+
+// Both were told to run openssl pkcs12 -export, which does nothing for a key.
+test("a key in an old encryption, and one that is no PEM text, are told apart", () => {
+  const { certificate, key } = alice;
+  const binary = path.join(directory, "binary.key");
+  execFileSync("openssl", ["pkey", "-in", key, "-outform", "DER", "-out", binary]);
+  const old = path.join(directory, "old.key");
+  const legacy =
+    "pkcs8 -topk8 -v1 PBE-MD5-DES -provider legacy -provider default -passout pass:hush";
+  execFileSync("openssl", [...legacy.split(" "), "-in", key, "-out", old]);
+  const given = ["security.protocol=ssl", `ssl.certificate.location=${certificate}`];
+  refused(
+    [...given, `ssl.key.location=${old}`, "ssl.key.password=hush"],
+    /OpenSSL 3 no longer reads; openssl pkey -provider legacy/,
+  );
+  refused(
+    [...given, `ssl.key.location=${binary}`],
+    /the key is no PEM text, or its password is wrong/,
   );
 });

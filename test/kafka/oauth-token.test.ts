@@ -1,13 +1,21 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import type { IncomingHttpHeaders } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { PcaptsError } from "../../src/errors.ts";
 import { CredentialsError } from "../../src/kafka/credentials-error.ts";
+import { Login } from "../../src/kafka/login.ts";
 import { createTokenSource } from "../../src/kafka/oauth-token.ts";
 import type { TokenSource } from "../../src/kafka/oauth-token.ts";
+import type { SaslSession } from "../../src/kafka/sasl-mechanism.ts";
+import { OauthMechanism } from "../../src/kafka/sasl-oauthbearer.ts";
+import { Certificates } from "../certificates.ts";
 
 interface Answer {
   readonly status?: number;
@@ -145,4 +153,119 @@ test("a token that is given is used as it is", async () => {
   assert.equal(await tokens.take(), text);
   assert.equal(tokens.subject, "alice");
   assert.equal(createTokenSource({ kind: "static", token: "opaque" }).subject, undefined);
+});
+
+// Publishing stopped at the next login, although the token was good for minutes.
+test("while an endpoint does not answer, or is busy, a token is used as long as it is valid", async (t) => {
+  for (const status of [408, 429, 503]) {
+    const { url } = await serve(
+      t,
+      { body: { access_token: "one", expires_in: 100 } },
+      { status, body: "later" },
+    );
+    let nowMs = 1000;
+    const tokens = endpoint(url, () => nowMs);
+    assert.equal(await tokens.take(), "one");
+    nowMs += 99_999;
+    assert.equal(await tokens.take(), "one");
+    nowMs += 1;
+    await assert.rejects(tokens.take(), CredentialsError);
+  }
+});
+
+test("a token is not taken for fresh when the clock was set back", async (t) => {
+  const { url } = await serve(
+    t,
+    ...["one", "two"].map((token) => ({ body: { access_token: token, expires_in: 100 } })),
+  );
+  let nowMs = 1_000_000;
+  const tokens = endpoint(url, () => nowMs);
+  assert.equal(await tokens.take(), "one");
+  nowMs -= 3600_000;
+  assert.equal(await tokens.take(), "two");
+});
+
+test("what an endpoint says is one line of a bounded length", async (t) => {
+  const { url } = await serve(t, {
+    status: 400,
+    body: {
+      error: "invalid_request",
+      error_description: `\u001b[31m\r\n${"long ".repeat(10_000)}`,
+    },
+  });
+  await assert.rejects(endpoint(url).take(), (error: Error) => {
+    assert.ok(error.message.length < 700, String(error.message.length));
+    assert.doesNotMatch(error.message, /\p{Cc}/u);
+    return true;
+  });
+});
+
+// An endpoint whose keys were changed, or a clock that was set, ended a run at its next login.
+test("a token that was used before and is refused is followed by a new one; a new one ends the login", async (t) => {
+  const { url } = await serve(
+    t,
+    ...["one", "two"].map((token) => ({ body: { access_token: token, expires_in: 100 } })),
+  );
+  const mechanism = new OauthMechanism(endpoint(url), {});
+  const sent: string[] = [];
+  let refused = "";
+  const login = new Login(mechanism);
+  const { authenticationProvider } = login.sasl as {
+    authenticationProvider: (session: SaslSession) => { authenticate(): Promise<void> };
+  };
+  const logIn = (): Promise<void> =>
+    authenticationProvider({
+      host: "broker",
+      port: 9092,
+      logger: undefined,
+      saslAuthenticate: async ({ request }) => {
+        const token = /Bearer (\w+)/.exec((await request.encode()).toString())?.[1] ?? "";
+        sent.push(token);
+        if (!refused.includes(token)) return Buffer.alloc(0);
+        throw Object.assign(new Error("invalid_token"), { type: "SASL_AUTHENTICATION_FAILED" });
+      },
+    }).authenticate();
+  await logIn();
+  refused = "one";
+  await assert.rejects(logIn(), /invalid_token; a new one is tried/);
+  assert.ok(login.failure instanceof CredentialsError);
+  await logIn();
+  refused = "one two";
+  await assert.rejects(logIn(), CredentialsError);
+  await assert.rejects(logIn(), /^Error: invalid_token$/);
+  assert.deepEqual(sent, ["one", "one", "two", "two", "two"]);
+  assert.ok(!(login.failure instanceof CredentialsError), String(login.failure));
+});
+
+test("an endpoint with TLS is trusted when its authority is among those that are named, and those alone count", async (t) => {
+  const directory = mkdtempSync(path.join(tmpdir(), "pcapts-token-endpoint-"));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  const certificates = new Certificates(directory);
+  certificates.createAuthorities();
+  const { certificate, key } = certificates.createServer("endpoint");
+  const server = createTlsServer(
+    { cert: readFileSync(certificate), key: readFileSync(key) },
+    (_, response) => response.end(JSON.stringify({ access_token: "one" })),
+  );
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const ask = (ca: readonly string[] | undefined): Promise<string> =>
+    createTokenSource({
+      kind: "endpoint",
+      url: `https://127.0.0.1:${(server.address() as AddressInfo).port}/token`,
+      clientId: "probe",
+      clientSecret: "hush",
+      scope: undefined,
+      ca,
+    }).take();
+  assert.equal(await ask([readFileSync(certificates.authority, "utf8")]), "one");
+  for (const ca of [undefined, [readFileSync(certificates.stranger, "utf8")]]) {
+    await assert.rejects(
+      ask(ca),
+      /from an authority that is not trusted here; https\.ca\.location/,
+    );
+  }
 });

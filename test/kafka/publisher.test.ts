@@ -391,6 +391,21 @@ test("flush() ends when the last batch is refused whole, although another partit
   assert.deepEqual(publisher.counters, { acknowledged: 0, failed: published, unknown: 0 });
 });
 
+// Rights that were taken away while a partition had no leader were asked for until message.timeout.ms
+// was over, and what failed was never said.
+test("a topic that may not be described any more while leaders are asked for ends publishing", async () => {
+  const broker = new MemoryBroker(1, healthy);
+  broker.lookUpTopic = async () => ({ errorCode: KAFKA_ERROR_CODE.TOPIC_AUTHORIZATION_FAILED });
+  const topic = { name: "t", leaders: [-1], maxMessageBytes: undefined, retentionMs: undefined };
+  const publisher = await Publisher.open(setupFor(broker, { topic }));
+  await publisher.publish(numberedFrames(0, 1));
+  await assert.rejects(publisher.flush(), {
+    code: "AUTHORIZATION_FAILED",
+    message: /DESCRIBE on topic "t" is not allowed for User:ANONYMOUS/,
+  });
+  publisher.close();
+});
+
 function partitionOf({ bytes }: FrameChunk): number {
   return createPartitioner("flow", 2)(bytes, 16, bytes.length, 1, 0);
 }

@@ -135,14 +135,17 @@ for (const mechanism of MECHANISMS) {
   });
 }
 
-test("the subject of a certificate is named in a refusal", async () => {
-  const topic = await newTopic("DESCRIBE");
-  const properties = certificateProperties(cluster, "key", "visitor");
-  const [producer, consumer] = await bothRefusals(properties, { env }, topic);
-  for (const sentence of [producer, consumer]) assert.match(sentence, /CN=visitor/);
-  assert.match(producer, /\bwrite\b/i);
-  assert.match(consumer, /\bread\b/i);
-});
+// Of a PKCS#12 file it was User:ANONYMOUS, and the advice to give that one the right.
+for (const form of ["key", "PKCS#12"] as const) {
+  test(`the subject of a certificate (${form}) is named in a refusal`, async () => {
+    const topic = await newTopic("DESCRIBE");
+    const properties = certificateProperties(cluster, form, "visitor");
+    const [producer, consumer] = await bothRefusals(properties, { env }, topic);
+    for (const sentence of [producer, consumer]) assert.match(sentence, /CN=visitor/);
+    assert.match(producer, /\bwrite\b/i);
+    assert.match(consumer, /\bread\b/i);
+  });
+}
 
 test("rights that are taken away while a producer runs end it with the operation and the principal", async () => {
   const topic = await newTopic("WRITE");
@@ -169,6 +172,28 @@ test("rights that are taken away while a consumer runs end it with the operation
   const { status, stderr } = await consumer.ended;
   assert.equal(status, 1, stderr);
   assertNames(stderr, /\bread\b/i, topic);
+});
+
+// Heartbeats that were refused went on until session.timeout.ms was over, which here is far away.
+test("the right to a group that is taken away while a member runs ends it, although it commits nothing", async () => {
+  const topic = await newTopic("READ");
+  const name = randomTopicName("closed-group");
+  await grant(plaintext, { principal: "visitor", resource: "group", name, operation: "READ" });
+  const properties = {
+    ...visitor,
+    "group.id": name,
+    "enable.auto.commit": "false",
+    "session.timeout.ms": "1200000",
+    "max.poll.interval.ms": "1200000",
+    "heartbeat.interval.ms": "200",
+  };
+  const line = consumerLine(properties, topic).filter((flag) => flag !== "-e");
+  const consumer = startPcapts(line, { env });
+  await consumer.writes((stdout) => stdout.length === capture.length);
+  await revoke(plaintext, name, "group");
+  const { status, stderr } = await consumer.ended;
+  assert.equal(status, 1, stderr);
+  assertNames(stderr, /\bread\b/i, name);
 });
 
 /** How many records a topic with one partition holds. */

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
@@ -213,6 +217,26 @@ test("a KDC that does not answer is named as the reason", async () => {
     assert.match(sentence, /KDC/);
     assert.match(sentence, /PCAPTS\.TEST/);
   }
+});
+
+// A thread that waits for a KDC holds up every exit: for half a minute the process took no signal.
+test("a run that waits for a silent KDC can be interrupted", async (t) => {
+  const overTcp = createServer();
+  await once(overTcp.listen(0, "127.0.0.1"), "listening");
+  const { port } = overTcp.address() as AddressInfo;
+  const overUdp = createSocket("udp4");
+  overUdp.bind(port, "127.0.0.1");
+  t.after(() => {
+    overTcp.close();
+    overUdp.close();
+  });
+  const line = consumerLine(pycapaProperties(), randomTopicName("pcap"));
+  const consumer = startPcapts(line, { env: realm.environmentWithKdcAt(port) });
+  await once(overUdp, "message");
+  const interrupting = setInterval(() => consumer.child.kill("SIGINT"), 300);
+  const { status, stderr } = await consumer.ended;
+  clearInterval(interrupting);
+  assert.equal(status, "SIGINT", stderr);
 });
 
 test("without the package kerberos GSSAPI is refused in one sentence, and everything else works", async () => {
