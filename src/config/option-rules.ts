@@ -63,7 +63,7 @@ const OPTION_RULES: readonly OptionRule[] = [
   },
   {
     broken: ({ values }) =>
-      isProducing(values) && values.interface.length === 0 && values.read === undefined,
+      isProducing(values) && values.interface.length === 0 && values.read.length === 0,
     message:
       "A producer needs a source: -i, --interface X (pcapts -D lists them) or -r, --read FILE",
   },
@@ -72,8 +72,13 @@ const OPTION_RULES: readonly OptionRule[] = [
     message: "-i, --interface and -r, --read exclude each other",
   },
   {
+    // Standard input can be read once.
+    broken: ({ values }) => values.read.filter((file) => file === "-").length > 1,
+    message: "-r, --read - is given twice: there is one standard input",
+  },
+  {
     // Frames from an interface come when they come.
-    broken: ({ values }) => isProducing(values) && values.topspeed && values.read === undefined,
+    broken: ({ values }) => isProducing(values) && values.topspeed && values.read.length === 0,
     message: "--topspeed goes with -r, --read FILE",
   },
   {
@@ -123,11 +128,11 @@ function isProducing(values: OptionValues): boolean {
 }
 
 function capturesAndReads(values: OptionValues): boolean {
-  return values.interface.length > 0 && values.read !== undefined;
+  return values.interface.length > 0 && values.read.length > 0;
 }
 
 function readsFile(values: OptionValues): boolean {
-  return isProducing(values) && values.read !== undefined;
+  return isProducing(values) && values.read.length > 0;
 }
 
 function usesCap(values: OptionValues): boolean {

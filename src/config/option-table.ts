@@ -267,8 +267,9 @@ export const OPTION_TABLE = [
     mode: "producer",
     value: { type: "text" },
     valueName: "FILE",
+    repeat: "all",
     completes: "file",
-    help: "publish a capture file; - is standard input",
+    help: "publish a capture file or a directory of them; - is standard input; may be repeated",
     brief: true,
   },
   {
