@@ -1,10 +1,10 @@
-import type { FetchedChunk } from "../kafka/frame-decoder.ts";
 import { forEachDelivered } from "../kafka/delivery.ts";
 import type { Delivery } from "../kafka/delivery.ts";
 import { forEachFrame } from "../packet/frame-chunk.ts";
 import type { FrameChunk } from "../packet/frame-chunk.ts";
 import { formatConsumed, formatDelivered, formatReceived } from "./packet-text.ts";
 import type { PrettyPrint } from "./pipeline-options.ts";
+import type { ReadChunk } from "./read-chunk.ts";
 
 /**
  * Prints every Nth frame that a producer takes.
@@ -29,7 +29,7 @@ export function printReceived(pretty: PrettyPrint, chunk: FrameChunk, before: nu
 export function printConsumed(
   pretty: PrettyPrint,
   topic: string,
-  chunk: FetchedChunk,
+  chunk: ReadChunk,
   before: number,
 ): void {
   if (!reachesMultiple(before, chunk.frameCount, pretty.every)) return;
@@ -41,7 +41,7 @@ export function printConsumed(
       seconds,
       microseconds: chunk.nanosecond ? Math.floor(fraction / 1000) : fraction,
       topic,
-      partition: chunk.partition,
+      partition: chunk.partitionOf?.[index] ?? chunk.partition,
       offset: chunk.offsets![index]!,
       lengthBytes: length,
     };
