@@ -178,12 +178,11 @@ export const OPTION_TABLE = [
     mode: "both",
     value: {
       type: "choice",
-      choices: ["hex", "line"],
-      later: { summary: "pcapts -c | tcpdump -r - prints such lines" },
+      choices: ["hex", "line", "summary"],
     },
     valueName: "F",
     default: "hex",
-    help: "hex dump as Pycapa printed in 2017, or line as it printed in 2020",
+    help: "hex dump as Pycapa printed in 2017, line as in 2020, or summary as tcpdump's",
   },
   {
     long: "log-level",

@@ -17,6 +17,8 @@ export interface OrderedSource {
   /** Asks for no more of a partition, until it is resumed; what is on its way still comes. */
   pause(partition: number): void;
   resume(partition: number): void;
+  /** Ends `chunks()`. */
+  stop(): void;
 }
 
 /** How frames are put in order. */
@@ -111,6 +113,8 @@ export class FrameOrder {
       yield* this.#merger.drain(undefined);
       if (failure !== undefined) throw (failure as { error: unknown }).error;
     } finally {
+      // A chunk that was asked for may never come; who waited for it has left.
+      this.#source.stop();
       await source.return?.(undefined);
     }
   }

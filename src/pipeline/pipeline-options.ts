@@ -11,8 +11,8 @@ import type { CaptureRange } from "../kafka/frame-decoder.ts";
 export interface PrettyPrint {
   /** Every Nth frame; at least 1. */
   readonly every: number;
-  /** `hex` and `line` are Pycapa's of 2017 and of 2020. */
-  readonly format: "hex" | "line";
+  /** `hex` and `line` are Pycapa's of 2017 and of 2020, `summary` is a line as tcpdump prints it. */
+  readonly format: "hex" | "line" | "summary";
   /** Receives whole lines, each ending in "\n". */
   readonly print: (text: string) => void;
 }

@@ -32,6 +32,7 @@ export class TopicReading {
         isAtEnd: (partition) => fetcher.isAtEnd(partition),
         pause: (partition) => fetcher.pause(partition),
         resume: (partition) => fetcher.resume(partition),
+        stop: () => fetcher.stop(),
       },
       {
         start,

@@ -49,7 +49,7 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
   ["-c -pp 1 --compress-output gzip", /-pp, --pretty-print prints text .* leave --compress-output/],
   ["-p -r - -r -", /-r, --read - is given twice/],
   ["-c -F snoop", /-F, --file-type expects pcap, nsecpcap or pcapng, not "snoop"/],
-  ["-c -pp 1 --pretty-print-format summary", /--pretty-print-format "summary" is not there yet/],
+  ["-c -pp 1 --pretty-print-format long", /--pretty-print-format expects hex, line or summary/],
   ["-c -pp 1 -w out.pcap", /-pp, --pretty-print prints text instead of pcap/],
   ["-p -r x --json", /--json goes with -D, --list-interfaces/],
 ];
