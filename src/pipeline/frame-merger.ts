@@ -15,8 +15,8 @@ export interface MergeLimit {
 /** Frames are kept in slots of this size, those of one partition together; the longest frame fits. */
 const SLOT_BYTES = 512 * 1024;
 
-/** 96 MiB are kept at most. */
-const SLOTS = 192;
+/** 64 MiB are kept at most. */
+const SLOTS = 128;
 
 /** One chunk that goes out. */
 const OUTPUT_BYTES = 1024 * 1024;
@@ -43,7 +43,7 @@ interface Piece {
 
 /** Frames that stand one behind the other, in order of time. */
 interface Run {
-  readonly partition: number;
+  readonly queue: PartitionQueue;
   readonly piece: Piece;
   readonly slot: Slot;
   /** Tells runs of equal times apart: first come, first out. */
@@ -57,6 +57,9 @@ interface Run {
 }
 
 interface PartitionQueue {
+  readonly partition: number;
+  /** Has frames in the chunk that is going out. */
+  isTouched: boolean;
   slots: number;
   open: Slot | undefined;
   readonly pieces: Piece[];
@@ -174,7 +177,7 @@ export class FrameMerger {
           const place = slot.start + slot.used + at - start;
           if (run !== undefined) run.end = place;
           run = {
-            partition,
+            queue,
             piece,
             slot,
             number: this.#runNumber++,
@@ -240,48 +243,49 @@ export class FrameMerger {
     let withInterfaces = false;
     let partitionOf: number[] | undefined;
     const offsets: bigint[] = [];
-    const touched = new Set<number>();
+    const touched: PartitionQueue[] = [];
+    let goneSeconds = this.#goneSeconds;
+    let goneFraction = this.#goneFraction;
     while (heap.length > 0) {
       const run = heap[0]!;
-      if (
-        run.seconds > limitSeconds ||
-        (run.seconds === limitSeconds && run.fraction > limitFraction)
-      ) {
-        break;
-      }
+      let { at, seconds, fraction } = run;
+      if (seconds > limitSeconds || (seconds === limitSeconds && fraction > limitFraction)) break;
       if (out + FRAME_HEADER_BYTES + MAX_FRAME_BYTES > OUTPUT_BYTES) break;
       let stopSeconds = limitSeconds;
       let stopFraction = limitFraction;
-      const other = this.#second();
-      if (
-        other !== undefined &&
-        (other.seconds < stopSeconds ||
-          (other.seconds === stopSeconds && other.fraction < stopFraction))
-      ) {
-        stopSeconds = other.seconds;
-        stopFraction = other.fraction;
+      if (heap.length > 1) {
+        // The earliest but for this one is one of its children.
+        const left = heap[1]!;
+        const other = heap.length > 2 && isEarlier(heap[2]!, left) ? heap[2]! : left;
+        if (
+          other.seconds < stopSeconds ||
+          (other.seconds === stopSeconds && other.fraction < stopFraction)
+        ) {
+          stopSeconds = other.seconds;
+          stopFraction = other.fraction;
+        }
       }
-      const { end, piece, partition } = run;
-      const start = run.at;
+      const { end, piece, queue } = run;
+      const start = at;
       const firstIndex = run.index;
-      const room = OUTPUT_BYTES - MAX_FRAME_BYTES - FRAME_HEADER_BYTES - out;
-      let { at, seconds, fraction } = run;
-      let goneSeconds = seconds;
-      let goneFraction = fraction;
+      const last = start + OUTPUT_BYTES - MAX_FRAME_BYTES - FRAME_HEADER_BYTES - out;
       let index = firstIndex;
-      do {
+      let isOver = false;
+      for (;;) {
         at += FRAME_HEADER_BYTES + view.getUint32(at + 8, true);
         index++;
-        goneSeconds = seconds;
-        goneFraction = fraction;
-        if (at >= end) break;
+        // A late frame does not set the time back.
+        if (seconds > goneSeconds || (seconds === goneSeconds && fraction > goneFraction)) {
+          goneSeconds = seconds;
+          goneFraction = fraction;
+        }
+        isOver = at >= end;
+        if (isOver) break;
         seconds = view.getUint32(at, true);
         fraction = view.getUint32(at + 4, true);
-      } while (
-        (seconds < stopSeconds || (seconds === stopSeconds && fraction <= stopFraction)) &&
-        at - start < room
-      );
-      this.#noteGone(goneSeconds, goneFraction);
+        if (seconds > stopSeconds || (seconds === stopSeconds && fraction > stopFraction)) break;
+        if (at >= last) break;
+      }
       memory.copyWithin(out, start, at);
       out += at - start;
       if (piece.interfaceOf !== undefined || withInterfaces) {
@@ -291,19 +295,24 @@ export class FrameMerger {
       if (piece.offsets !== undefined) {
         partitionOf ??= [];
         for (let n = firstIndex; n < index; n++) {
-          partitionOf.push(partition);
+          partitionOf.push(queue.partition);
           offsets.push(piece.offsets[n]!);
         }
       }
       frameCount += index - firstIndex;
-      touched.add(partition);
+      if (!queue.isTouched) {
+        queue.isTouched = true;
+        touched.push(queue);
+      }
       run.at = at;
       run.index = index;
       run.seconds = seconds;
       run.fraction = fraction;
-      if (at >= end) this.#finish(run);
-      this.#sink(0);
+      if (isOver) this.#finish(run);
+      sink(heap);
     }
+    this.#goneSeconds = goneSeconds;
+    this.#goneFraction = goneFraction;
     if (frameCount === 0) return this.#takePositions();
     return {
       bytes: memory.subarray(0, out),
@@ -320,13 +329,10 @@ export class FrameMerger {
 
   /** A chunk without frames where partitions have moved on without any. */
   #takePositions(): ReadChunk | undefined {
-    const moved = new Set<number>();
-    for (const [partition, { pieces }] of this.#queues) {
-      if (pieces.length > 0 && pieces[0]!.isWhole && pieces[0]!.runs.length === 0) {
-        moved.add(partition);
-      }
-    }
-    if (moved.size === 0) return undefined;
+    const moved = [...this.#queues.values()].filter(
+      ({ pieces }) => pieces.length > 0 && pieces[0]!.isWhole && pieces[0]!.runs.length === 0,
+    );
+    if (moved.length === 0) return undefined;
     return {
       bytes: this.#memory.subarray(0, 0),
       frameCount: 0,
@@ -338,11 +344,11 @@ export class FrameMerger {
     };
   }
 
-  #positionsOf(partitions: ReadonlySet<number>): Map<number, bigint> {
+  #positionsOf(queues: readonly PartitionQueue[]): Map<number, bigint> {
     const positions = new Map<number, bigint>();
-    for (const partition of partitions) {
-      const queue = this.#queues.get(partition)!;
-      const { pieces } = queue;
+    for (const queue of queues) {
+      queue.isTouched = false;
+      const { pieces, partition } = queue;
       while (pieces.length > 0 && pieces[0]!.isWhole && pieces[0]!.runs.length === 0) {
         queue.position = pieces.shift()!.next;
       }
@@ -362,14 +368,6 @@ export class FrameMerger {
     return positions;
   }
 
-  /** A late frame does not set the time back. */
-  #noteGone(seconds: number, fraction: number): void {
-    if (seconds < this.#goneSeconds) return;
-    if (seconds === this.#goneSeconds && fraction < this.#goneFraction) return;
-    this.#goneSeconds = seconds;
-    this.#goneFraction = fraction;
-  }
-
   #noteInterfaces(piece: Piece, from: number, to: number, at: number): void {
     if (this.#interfaceOf.length === 0) this.#interfaceOf = new Uint16Array(MOST_FRAMES);
     const table = this.#interfaceOf;
@@ -378,11 +376,10 @@ export class FrameMerger {
   }
 
   #finish(run: Run): void {
-    const { piece, slot, partition } = run;
+    const { piece, slot, queue } = run;
     const place = piece.runs.indexOf(run);
     piece.runs.splice(place, 1);
     if (--slot.runs === 0) {
-      const queue = this.#queues.get(partition)!;
       if (queue.open === slot) queue.open = undefined;
       queue.slots--;
       slot.used = 0;
@@ -404,6 +401,8 @@ export class FrameMerger {
 
   #addQueue(partition: number, position: bigint): PartitionQueue {
     const queue: PartitionQueue = {
+      partition,
+      isTouched: false,
       slots: 0,
       open: undefined,
       pieces: [],
@@ -413,12 +412,6 @@ export class FrameMerger {
     };
     this.#queues.set(partition, queue);
     return queue;
-  }
-
-  /** The earliest run but for the first: one of the first's children. */
-  #second(): Run | undefined {
-    const [, left, right] = this.#heap;
-    return left === undefined || right === undefined || isEarlier(left, right) ? left : right;
   }
 
   #push(run: Run): void {
@@ -433,22 +426,23 @@ export class FrameMerger {
     }
     heap[at] = run;
   }
+}
 
-  #sink(from: number): void {
-    const heap = this.#heap;
-    const run = heap[from];
-    if (run === undefined) return;
-    let at = from;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && isEarlier(heap[child + 1]!, heap[child]!)) child++;
-      if (!isEarlier(heap[child]!, run)) break;
-      heap[at] = heap[child]!;
-      at = child;
-    }
-    heap[at] = run;
+/** Moves the first run to where it belongs. */
+function sink(heap: Run[]): void {
+  const length = heap.length;
+  if (length < 2) return;
+  const run = heap[0]!;
+  let at = 0;
+  for (;;) {
+    let child = 2 * at + 1;
+    if (child >= length) break;
+    if (child + 1 < length && isEarlier(heap[child + 1]!, heap[child]!)) child++;
+    if (!isEarlier(heap[child]!, run)) break;
+    heap[at] = heap[child]!;
+    at = child;
   }
+  heap[at] = run;
 }
 
 function isEarlier(a: Run, b: Run): boolean {
