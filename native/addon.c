@@ -333,10 +333,11 @@ static const char *const END_NAMES[] = {"stopped", "gone", "broken"};
 static void call_javascript(napi_env env, napi_value callback, void *context, void *data)
 {
   (void)context;
-  struct message *message = data;
-  struct session *session = message->session;
+  /* The environment has ended, and the session with its messages may be freed. */
   if (env == NULL)
     return;
+  struct message *message = data;
+  struct session *session = message->session;
   bool is_last = message == &session->last_message;
   napi_value arguments[4] = {make_number(env, (double)message->used),
                              make_number(env, message->frames)};
@@ -398,7 +399,12 @@ static napi_value open_session(napi_env env, napi_callback_info info)
   session->capture = capture;
   session->holders = 1;
   napi_value external = NULL;
-  napi_create_external(env, session, on_session_collected, NULL, &external);
+  /* Refused in a worker that is being terminated: then nobody would ever close it. */
+  if (napi_create_external(env, session, on_session_collected, NULL, &external) != napi_ok) {
+    capture_free(capture);
+    free(session);
+    return NULL;
+  }
   napi_type_tag_object(env, external, &SESSION_TAG);
   return external;
 }

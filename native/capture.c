@@ -25,6 +25,8 @@
 #define SETTLE_MS 200
 /* Most frames of one dispatch, for when a filter here lets none of them through. */
 #define DISPATCH_FRAMES 8192
+/* How long a silent device is trusted to be there still: an error that says it is not is given out once. */
+#define IDLE_CHECK_MS 1000
 /* pcap_stat counts in 32 bits: a minute at the highest rate is far below that. */
 #define STATS_INTERVAL_MS 60000
 /* The kernel may still judge a few frames by the filter before. */
@@ -281,7 +283,10 @@ static void update_stats(struct capture *capture)
   struct capture_stats *stats = &capture->stats;
   stats->received += (uint32_t)(stat.ps_recv - capture->last_stat.ps_recv);
   stats->dropped += (uint32_t)(stat.ps_drop - capture->last_stat.ps_drop);
-  stats->dropped_by_interface += (uint32_t)(stat.ps_ifdrop - capture->last_stat.ps_ifdrop);
+  /* Of a device that is removed libpcap reads 0: not a drop of as many as it had counted before. */
+  int32_t interface_drops = (int32_t)(stat.ps_ifdrop - capture->last_stat.ps_ifdrop);
+  if (interface_drops > 0)
+    stats->dropped_by_interface += (uint32_t)interface_drops;
   capture->last_stat = stat;
   capture->stats_at_ms = now_ms();
 }
@@ -411,12 +416,22 @@ static void put_u32(uint8_t *at, uint32_t value)
   at[3] = (uint8_t)(value >> 24);
 }
 
+static bool has_room(const struct capture *capture)
+{
+  return capture->buffer.size - capture->used >= capture_least_buffer(capture);
+}
+
 static void on_frame(u_char *context, const struct pcap_pkthdr *header, const u_char *bytes)
 {
   struct capture *capture = (struct capture *)context;
   capture->seen++;
   if (!passes(capture, header, bytes)) {
     capture->stats.filtered++;
+    return;
+  }
+  /* Never, as far as libpcap keeps to what it was asked for; nothing is written behind the buffer. */
+  if (!has_room(capture)) {
+    capture->stats.dropped++;
     return;
   }
   uint32_t length = header->caplen;
@@ -430,17 +445,33 @@ static void on_frame(u_char *context, const struct pcap_pkthdr *header, const u_
   memcpy(at + CAPTURE_HEADER_BYTES, bytes, length);
   capture->used += CAPTURE_HEADER_BYTES + length;
   capture->frames++;
-  if (capture->buffer.size - capture->used < capture_least_buffer(capture)) {
+  if (!has_room(capture)) {
     capture->is_full = true;
     pcap.breakloop(capture->pcap);
   }
 }
 
-/* Returns how many frames came, 0 when there are none, or PCAP_ERROR. */
-static int take_frames(struct capture *capture)
+/*
+ * A packet socket's loop can be left behind any frame. That of a USB monitor hands on all it has
+ * fetched, up to 32 frames: no more are asked for than there is room for.
+ */
+static int most_frames(const struct capture *capture)
+{
+  size_t room = (capture->buffer.size - capture->used) / capture_least_buffer(capture);
+  return capture->is_packet_socket || room > DISPATCH_FRAMES ? DISPATCH_FRAMES : (int)room;
+}
+
+/* Returns how many frames came, 0 when there are none, or PCAP_ERROR and libpcap's words. */
+static int take_frames(struct capture *capture, char words[PCAP_ERRBUF_SIZE])
 {
   use_handle(capture);
-  int status = pcap.dispatch(capture->pcap, DISPATCH_FRAMES, on_frame, (u_char *)capture);
+  errno = 0;
+  int status = pcap.dispatch(capture->pcap, most_frames(capture), on_frame, (u_char *)capture);
+  /* Devices of netfilter (nflog, nfqueue) call it an error that there is nothing to read yet. */
+  if (status == PCAP_ERROR && errno == EAGAIN && !capture->is_packet_socket)
+    status = 0;
+  if (status == PCAP_ERROR)
+    snprintf(words, PCAP_ERRBUF_SIZE, "%s", pcap.geterr(capture->pcap));
   if (now_ms() - capture->stats_at_ms > STATS_INTERVAL_MS)
     update_stats(capture);
   leave_handle(capture);
@@ -473,7 +504,7 @@ static void deliver(struct capture *capture)
 
 /*
  * Waits for a buffer or the end, and for frames where those are wanted. Returns true when something
- * may have happened to the device.
+ * may have happened to the device, or nothing has for as long as the limit.
  */
 static bool wait_for(struct capture *capture, bool for_frames, int limit_ms)
 {
@@ -486,11 +517,11 @@ static bool wait_for(struct capture *capture, bool for_frames, int limit_ms)
       {.fd = capture->wake_fd, .events = POLLIN},
       {.fd = for_frames ? capture->pcap_fd : -1, .events = POLLIN},
   };
-  poll(waiting, 2, limit_ms);
+  bool is_silent = poll(waiting, 2, limit_ms) == 0;
   uint64_t ignored;
   if (waiting[0].revents != 0 && read(capture->wake_fd, &ignored, sizeof ignored) < 0)
     return false;
-  return required != NULL || (waiting[1].revents & ~POLLIN) != 0;
+  return is_silent || required != NULL || (waiting[1].revents & ~POLLIN) != 0;
 }
 
 /* libpcap says when a device is gone, and goes on waiting when it is only down. */
@@ -532,7 +563,8 @@ static void *run(void *argument)
       wait_for(capture, false, -1);
       continue;
     }
-    int status = take_frames(capture);
+    char error[PCAP_ERRBUF_SIZE] = "";
+    int status = take_frames(capture, error);
     if (capture->is_full || (status <= 0 && capture->frames > 0)) {
       deliver(capture);
       continue;
@@ -540,7 +572,7 @@ static void *run(void *argument)
     if (status > 0)
       continue;
     if (end == CAPTURE_STOPPED && status < 0) {
-      snprintf(words, sizeof words, "%s", pcap.geterr(capture->pcap));
+      memcpy(words, error, sizeof words);
       end = is_gone(capture) ? CAPTURE_GONE : CAPTURE_BROKEN;
       ended_at_ms = now_ms();
     }
@@ -548,7 +580,7 @@ static void *run(void *argument)
       if (is_settled(capture, ended_at_ms))
         break;
       wait_for(capture, false, 1);
-    } else if (wait_for(capture, true, capture->pcap_fd < 0 ? BLOCK_TIMEOUT_MS : -1) &&
+    } else if (wait_for(capture, true, capture->pcap_fd < 0 ? BLOCK_TIMEOUT_MS : IDLE_CHECK_MS) &&
                is_gone(capture)) {
       snprintf(words, sizeof words, "The interface went down");
       end = CAPTURE_GONE;

@@ -1,5 +1,6 @@
 // Runs the compiled tests with node's own runner: one Kafka for all of them,
-// started only when one of them asks for it, and stopped whatever happens.
+// started only when one of them asks for it, and stopped whatever happens. It
+// has secure listeners beside the plain one when a test asks for those.
 // A skipped or unfinished (todo) test is a failure here.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -14,6 +15,9 @@ process.chdir(root);
 
 const CONCURRENCY = 2;
 const SUMMARY_LINE = /^ℹ (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ([\d.]+)$/;
+
+/** Where the shared servers come from. */
+const PROVIDERS = new Set(["dist/test/brokers.js", "dist/test/secure-cluster.js"]);
 
 const args = process.argv.slice(2);
 const long = args.includes("--long");
@@ -51,14 +55,24 @@ async function run() {
   const env = { ...process.env };
   delete env["FORCE_COLOR"];
   delete env["NODE_TEST_CONTEXT"];
-  if (compiled.some((file) => asksForSharedBroker(file)) && !env["PCAPTS_TEST_KAFKA"]) {
-    const brokers = await import(pathToFileURL("dist/test/brokers.js").href);
-    const begin = performance.now();
+  const begin = performance.now();
+  const ready = (what) =>
+    console.log(`${what} after ${((performance.now() - begin) / 1000).toFixed(1)} s`);
+  const brokers = await import(pathToFileURL("dist/test/brokers.js").href);
+  if (compiled.some((file) => asksFor("sharedSecureCluster", file))) {
+    const secure = await import(pathToFileURL("dist/test/secure-cluster.js").href);
+    const cluster = await secure.startSecureCluster();
+    broker = cluster;
+    ready(`Kafka with secure listeners ready at ${cluster.bootstrap.PLAINTEXT}`);
+    env[secure.SHARED_SECURE_CLUSTER_VARIABLE] = cluster.factsFile;
+    env[brokers.SHARED_BROKER_VARIABLE] ||= cluster.bootstrap.PLAINTEXT;
+  } else if (
+    compiled.some((file) => asksFor("sharedBroker", file)) &&
+    !env[brokers.SHARED_BROKER_VARIABLE]
+  ) {
     broker = await brokers.startBroker();
-    console.log(
-      `Kafka ready at ${broker?.bootstrap} after ${((performance.now() - begin) / 1000).toFixed(1)} s`,
-    );
-    env[brokers.SHARED_BROKER_VARIABLE] = broker?.bootstrap;
+    ready(`Kafka ready at ${broker.bootstrap}`);
+    env[brokers.SHARED_BROKER_VARIABLE] = broker.bootstrap;
   }
   if (stoppedBy !== undefined) return 1;
 
@@ -113,17 +127,17 @@ function testFiles(names) {
   });
 }
 
-/** Whether a compiled test, or a file beside the tests that it imports, takes the shared broker. */
-function asksForSharedBroker(file, seen = new Set()) {
-  if (seen.has(file) || file === path.join("dist", "test", "brokers.js")) return false;
+/** Whether a compiled test, or a file beside the tests that it imports, calls `sharedX`. */
+function asksFor(name, file, seen = new Set()) {
+  if (seen.has(file) || PROVIDERS.has(file)) return false;
   seen.add(file);
   const code = readFileSync(file, "utf8");
-  if (/\bsharedBroker\b/.test(code)) return true;
+  if (new RegExp(`\\b${name}\\(`).test(code)) return true;
   for (const [, specifier] of code.matchAll(/\bfrom\s+"(\.[^"]+)"|\bimport\("(\.[^"]+)"\)/g)) {
     if (specifier === undefined) continue;
     const target = path.join(path.dirname(file), specifier);
     if (target.startsWith(path.join("dist", "test", "/")) && existsSync(target)) {
-      if (asksForSharedBroker(target, seen)) return true;
+      if (asksFor(name, target, seen)) return true;
     }
   }
   return false;

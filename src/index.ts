@@ -54,6 +54,15 @@ export type {
   PublisherOptions,
   StartPosition,
 } from "./kafka/client-options.ts";
+export type {
+  KerberosOptions,
+  OauthOptions,
+  PasswordOptions,
+  SaslOptions,
+  SecurityOptions,
+  TlsOptions,
+  TokenOptions,
+} from "./kafka/security-options.ts";
 export { type Logger, silentLogger } from "./logger.ts";
 export { decodeKey, encodeKey } from "./packet/capture-time.ts";
 export {

@@ -11,23 +11,30 @@
  * collector (2.7 s without), and 0.8 s more for `StorageTool format`, saved by
  * formatting once and copying the directory.
  */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawnSync } from "node:child_process";
 import { randomBytes, randomInt } from "node:crypto";
 import { once } from "node:events";
 import * as fs from "node:fs";
-import { connect, createServer } from "node:net";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Kafka, logLevel } from "kafkajs";
+import { type Admin, Kafka, logLevel } from "kafkajs";
+import { endProcess, spawnWithParent, waitUntilListening } from "./server-process.ts";
 
 /** Kafka versions that `scripts/setup` can fetch: the first with `--test`, the others with `--long`. */
 export type KafkaVersion = "4.3.0" | "3.9.1" | "2.7.2";
 
+/** How a listener of a broker is spoken to, by Kafka's names. */
+export type SecurityProtocol = "PLAINTEXT" | "SSL" | "SASL_PLAINTEXT" | "SASL_SSL";
+
 /** Where a broker of its own lives, for properties that have to name it. */
 export interface BrokerPlace {
+  /** Port of the listener PLAINTEXT. */
   readonly port: number;
+  /** Ports of the further listeners, by their names. */
+  readonly listenerPorts: Readonly<Record<string, number>>;
   /** The controller's port, or ZooKeeper's before KRaft. */
   readonly controllerPort: number;
   /** Holds server.properties, kafka.log and data/. */
@@ -38,6 +45,8 @@ export interface BrokerPlace {
 export interface BrokerOptions {
   /** Default 4.3.0. */
   readonly version?: KafkaVersion;
+  /** Listeners beside PLAINTEXT, advertised as localhost; their properties go into `properties`. */
+  readonly listeners?: Readonly<Record<string, SecurityProtocol>>;
   /** Lines of server.properties, over the defaults. */
   readonly properties?:
     | Readonly<Record<string, string | number | boolean>>
@@ -85,7 +94,6 @@ export const newestNodeExecutable = path.join(cacheDirectory, "node-newest/bin/n
 
 const CLUSTER_ID = "cGNhcHRzLXRlc3RzLTAwMQ";
 const START_TIMEOUT_MS = 60_000;
-const STOP_TIMEOUT_MS = 20_000;
 const ZOOKEEPER_SESSION_MS = 2_000;
 const DIRECTORY_PREFIX = "pcapts-broker-";
 
@@ -108,6 +116,13 @@ export async function freePort(): Promise<number> {
   }
 }
 
+/** So many ports, all different. */
+async function freePorts(count: number): Promise<number[]> {
+  const ports = new Set<number>();
+  while (ports.size < count) ports.add(await freePort());
+  return [...ports];
+}
+
 let shared: Promise<{ bootstrap: string }> | undefined;
 
 /** The broker of the whole suite; started here, and stopped at exit, when nobody did so before. */
@@ -122,7 +137,10 @@ export async function startBroker(options: BrokerOptions = {}): Promise<TestBrok
   removeAbandonedDirectories();
   for (let attempt = 1; ; attempt++) {
     const directory = fs.mkdtempSync(path.join(tmpdir(), `${DIRECTORY_PREFIX}${process.pid}-`));
-    const broker = new KafkaProcess(options, await freePort(), await freePort(), directory);
+    const names = Object.keys(options.listeners ?? {});
+    const [port = 0, controllerPort = 0, ...others] = await freePorts(2 + names.length);
+    const listenerPorts = Object.fromEntries(names.map((name, n) => [name, others[n] ?? 0]));
+    const broker = new KafkaProcess(options, { port, controllerPort, listenerPorts, directory });
     try {
       broker.prepare();
       await broker.start();
@@ -158,7 +176,7 @@ export async function createTopic(
   await admin.connect();
   try {
     await admin.createTopics({
-      waitForLeaders: true,
+      waitForLeaders: false,
       topics: [
         {
           topic: name,
@@ -171,8 +189,24 @@ export async function createTopic(
         },
       ],
     });
+    // kafkajs's own waiting gives up when a busy broker does not know the topic yet.
+    const deadline = Date.now() + START_TIMEOUT_MS;
+    while (!(await hasLeaders(admin, name))) {
+      if (Date.now() > deadline) throw new Error(`topic ${JSON.stringify(name)} has no leaders`);
+      await sleep(20);
+    }
   } finally {
     await admin.disconnect();
+  }
+}
+
+async function hasLeaders(admin: Admin, topic: string): Promise<boolean> {
+  try {
+    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+    return topics[0]?.partitions.every(({ leader }) => leader >= 0) ?? false;
+  } catch (error) {
+    if ((error as { type?: string }).type === "UNKNOWN_TOPIC_OR_PARTITION") return false;
+    throw error;
   }
 }
 
@@ -180,6 +214,7 @@ class KafkaProcess implements TestBroker {
   readonly bootstrap: string;
   readonly port: number;
   readonly controllerPort: number;
+  readonly listenerPorts: Readonly<Record<string, number>>;
   readonly directory: string;
   readonly #options: BrokerOptions;
   readonly #version: KafkaVersion;
@@ -188,14 +223,15 @@ class KafkaProcess implements TestBroker {
   #zookeeper: ChildProcess | undefined;
   #diedAtMs: number | undefined;
 
-  constructor(options: BrokerOptions, port: number, controllerPort: number, directory: string) {
+  constructor(options: BrokerOptions, place: BrokerPlace) {
     this.#options = options;
     this.#version = options.version ?? "4.3.0";
-    this.port = port;
-    this.controllerPort = controllerPort;
-    this.directory = directory;
-    this.bootstrap = `127.0.0.1:${port}`;
-    this.#logFile = path.join(directory, "kafka.log");
+    this.port = place.port;
+    this.controllerPort = place.controllerPort;
+    this.listenerPorts = place.listenerPorts;
+    this.directory = place.directory;
+    this.bootstrap = `127.0.0.1:${place.port}`;
+    this.#logFile = path.join(place.directory, "kafka.log");
   }
 
   get pid(): number | undefined {
@@ -247,7 +283,7 @@ class KafkaProcess implements TestBroker {
         "org.apache.zookeeper.server.ZooKeeperServerMain",
         path.join(this.directory, "zookeeper.properties"),
       ]);
-      await waitUntilListening(this.controllerPort, this.#zookeeper);
+      await waitUntilListening("ZooKeeper", this.controllerPort, this.#zookeeper);
     }
     if (this.#hasZookeeper && this.#diedAtMs !== undefined) {
       // The dead broker's session has to end first; its name is taken until then.
@@ -280,19 +316,19 @@ class KafkaProcess implements TestBroker {
   }
 
   async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
-    await end(this.#kafka, signal);
+    await endProcess(this.#kafka, signal);
   }
 
   async stop(): Promise<void> {
-    await end(this.#kafka, "SIGTERM");
-    await end(this.#zookeeper, "SIGTERM");
+    await endProcess(this.#kafka, "SIGTERM");
+    await endProcess(this.#zookeeper, "SIGTERM");
     this.#zookeeper = undefined;
     liveBrokers.delete(this);
   }
 
   async remove(): Promise<void> {
-    await end(this.#kafka, "SIGKILL");
-    await end(this.#zookeeper, "SIGKILL");
+    await endProcess(this.#kafka, "SIGKILL");
+    await endProcess(this.#zookeeper, "SIGKILL");
     this.#zookeeper = undefined;
     liveBrokers.delete(this);
     fs.rmSync(this.directory, { recursive: true, force: true });
@@ -340,9 +376,19 @@ class KafkaProcess implements TestBroker {
   }
 
   #defaultProperties(data: string): Record<string, string | number | boolean> {
+    const more = Object.entries(this.listenerPorts);
+    const protocols = Object.entries(this.#options.listeners ?? {});
     const everywhere = {
       "log.dirs": data,
-      "advertised.listeners": `PLAINTEXT://127.0.0.1:${this.port}`,
+      "advertised.listeners": [
+        `PLAINTEXT://127.0.0.1:${this.port}`,
+        ...more.map(([name, port]) => `${name}://localhost:${port}`),
+      ].join(","),
+      "listener.security.protocol.map": [
+        "PLAINTEXT:PLAINTEXT",
+        ...(this.#hasZookeeper ? [] : ["CONTROLLER:PLAINTEXT"]),
+        ...protocols.map(([name, protocol]) => `${name}:${protocol}`),
+      ].join(","),
       "auto.create.topics.enable": false,
       "offsets.topic.replication.factor": 1,
       "offsets.topic.num.partitions": 4,
@@ -352,11 +398,15 @@ class KafkaProcess implements TestBroker {
       "group.initial.rebalance.delay.ms": 0,
       "log.segment.delete.delay.ms": 1000,
     };
+    const listeners = [
+      `PLAINTEXT://127.0.0.1:${this.port}`,
+      ...more.map(([name, port]) => `${name}://127.0.0.1:${port}`),
+    ];
     if (this.#hasZookeeper) {
       return {
         ...everywhere,
         "broker.id": 1,
-        listeners: `PLAINTEXT://127.0.0.1:${this.port}`,
+        listeners: listeners.join(","),
         "zookeeper.session.timeout.ms": ZOOKEEPER_SESSION_MS,
         "zookeeper.connect": `127.0.0.1:${this.controllerPort}`,
       };
@@ -366,19 +416,35 @@ class KafkaProcess implements TestBroker {
       "process.roles": "broker,controller",
       "node.id": 1,
       "controller.quorum.voters": `1@127.0.0.1:${this.controllerPort}`,
-      listeners: `PLAINTEXT://127.0.0.1:${this.port},CONTROLLER://127.0.0.1:${this.controllerPort}`,
+      listeners: [...listeners, `CONTROLLER://127.0.0.1:${this.controllerPort}`].join(","),
       "controller.listener.names": "CONTROLLER",
       // After a kill the controller waits for the dead broker's session: 9 s by default.
       "broker.session.timeout.ms": 2000,
       "broker.heartbeat.interval.ms": 250,
-      "listener.security.protocol.map":
-        "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL",
       ...(this.#version === "4.3.0" && {
         "share.coordinator.state.topic.replication.factor": 1,
         "share.coordinator.state.topic.min.isr": 1,
       }),
     };
   }
+}
+
+/**
+ * Runs one of Kafka's own tools.
+ *
+ * @param mainClass such as `org.apache.kafka.tools.AclCommand`
+ * @returns its standard output
+ * @throws with what it said, unless it ends with 0
+ */
+export function runKafkaTool(
+  version: KafkaVersion,
+  mainClass: string,
+  args: readonly string[],
+): string {
+  const jvm = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", classPath(version)];
+  const run = spawnSync("java", [...jvm, mainClass, ...args], { encoding: "utf8" });
+  if (run.status === 0) return run.stdout;
+  throw new Error(`${mainClass} ${args.join(" ")} failed: ${run.error ?? run.stderr}${run.stdout}`);
 }
 
 /** Jars of one version, as set-up left them. */
@@ -438,52 +504,6 @@ function formattedDirectory(version: KafkaVersion): string {
   }
   fs.rmSync(scratch, { recursive: true, force: true });
   return formatted;
-}
-
-let setprivWorks: boolean | undefined;
-
-/** Starts a program that the kernel kills when this process dies, however it dies (util-linux). */
-function spawnWithParent(command: string, args: readonly string[], logFile: string): ChildProcess {
-  const watch = ["--pdeathsig", "KILL"];
-  setprivWorks ??= spawnSync("setpriv", [...watch, "true"], { stdio: "ignore" }).status === 0;
-  const log = fs.openSync(logFile, "a");
-  const child = setprivWorks
-    ? spawn("setpriv", [...watch, command, ...args], { stdio: ["ignore", log, log] })
-    : spawn(command, args, { stdio: ["ignore", log, log] });
-  fs.closeSync(log);
-  child.once("error", (error) => fs.appendFileSync(logFile, `${String(error)}\n`));
-  // A test that ends without stopping its broker shall end.
-  child.unref();
-  return child;
-}
-
-async function end(child: ChildProcess | undefined, signal: NodeJS.Signals): Promise<void> {
-  if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-  if (signal === "SIGSTOP" || signal === "SIGCONT") {
-    child.kill(signal);
-    return;
-  }
-  child.ref();
-  const exited = once(child, "exit");
-  child.kill(signal);
-  const timer = setTimeout(() => child.kill("SIGKILL"), STOP_TIMEOUT_MS);
-  await exited;
-  clearTimeout(timer);
-}
-
-async function waitUntilListening(port: number, child: ChildProcess): Promise<void> {
-  const deadline = Date.now() + START_TIMEOUT_MS;
-  while (Date.now() < deadline && child.exitCode === null) {
-    const socket = connect(port, "127.0.0.1");
-    const open = await new Promise<boolean>((resolve) => {
-      socket.once("connect", () => resolve(true));
-      socket.once("error", () => resolve(false));
-    });
-    socket.destroy();
-    if (open) return;
-    await sleep(50);
-  }
-  throw new Error(`ZooKeeper at 127.0.0.1:${port} did not start`);
 }
 
 function watchExit(): void {

@@ -173,11 +173,16 @@ class LibpcapSource implements LiveSource {
     try {
       this.#addon.start(this.#session, filter, this.#exclusion, (used, frameCount, end, words) => {
         if (end === undefined) this.#take(used, frameCount);
-        else this.#end = { failure: this.#failureOf(end, words ?? "") };
+        else this.#takeEnd(end, words ?? "");
         this.#wake();
       });
     } catch (cause) {
-      throw filterError(filter, reasonOf(cause), cause);
+      if (codeOf(cause) === "FILTER") throw filterError(filter, reasonOf(cause), cause);
+      throw new PcaptsError(
+        "CAPTURE_FAILED",
+        `Cannot capture on interface "${this.name}": ${reasonOf(cause)}`,
+        { cause },
+      );
     }
     for (let n = 0; n < BUFFER_COUNT; n++) this.#give(Buffer.allocUnsafeSlow(size));
   }
@@ -197,6 +202,12 @@ class LibpcapSource implements LiveSource {
       interfaces: this.interfaces,
     };
     this.#filled.push({ buffer, chunk });
+  }
+
+  #takeEnd(end: "stopped" | "gone" | "broken", words: string): void {
+    this.#end = { failure: this.#failureOf(end, words) };
+    // A source may be kept for its counters long after.
+    this.#given.length = 0;
   }
 
   #failureOf(end: "stopped" | "gone" | "broken", words: string): PcaptsError | undefined {
@@ -228,7 +239,7 @@ function explain(
 ): PcaptsError {
   const { interfaceName, linkType, timeStampType } = options;
   const reason = reasonOf(cause);
-  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  const code = codeOf(cause);
   const action = `Cannot open interface "${interfaceName}"`;
   if (code === "LINK_TYPE" && linkType !== undefined) {
     const session = addon.open({ ...asked, dlt: -1 });
@@ -255,6 +266,11 @@ function explain(
   }
   const existing = addon.listInterfaces().map(({ name }) => name);
   return openingError(interfaceName, { reason, code, cause }, existing);
+}
+
+/** The addon's code, "" when it has none. */
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
 function reasonOf(error: unknown): string {

@@ -22,10 +22,12 @@ export async function openLiveSource(
     return await openLibpcapSource(options, logger);
   } catch (error) {
     if (engine === "libpcap" || !isUnavailable(error)) throw error;
-    return await openByCap(options, logger).catch((second: unknown) => {
+    const source = await openByCap(options, logger).catch((second: unknown) => {
       // Neither loads: the first is the one to have.
       throw isUnavailable(second) ? error : second;
     });
+    logger.warn(`Interface "${options.interfaceName}" is captured by engine cap: ${error.message}`);
+    return source;
   }
 }
 

@@ -4,8 +4,8 @@ import type { LiveSource } from "./live-source.ts";
 
 /**
  * Makes one source of several interfaces. Each chunk keeps the interface table of its own source, so
- * that a frame tells where it was captured. No source keeps others waiting: of those that have a chunk
- * the one that was served longest ago is next.
+ * that a frame tells where it was captured. No source keeps others waiting: chunks come in the order in
+ * which they were ready, and a source has one of them ready at a time.
  *
  * When one fails, the others are stopped, what they had captured is handed over, and then its error is
  * thrown.
@@ -45,21 +45,33 @@ class SeveralSources implements LiveSource {
   }
 
   async *chunks(): AsyncGenerator<FrameChunk, void, void> {
-    // In the order of Map: served longest ago first, and race() takes the first that is ready.
-    const asked = new Map<Chunks, Promise<Answer>>();
-    for (const source of this.#sources) {
-      const chunks = source.chunks()[Symbol.asyncIterator]() as Chunks;
-      asked.set(chunks, askFor(chunks));
-    }
+    // Not Promise.race(): each call of it would hang another reaction on the promise of a source that is
+    // silent, for as long as it is.
+    const ready: Answer[] = [];
+    let wake = (): void => {};
+    const ask = async (chunks: Chunks): Promise<void> => {
+      ready.push(await askFor(chunks));
+      wake();
+    };
+    let running = this.#sources.length;
+    for (const source of this.#sources) void ask(source.chunks()[Symbol.asyncIterator]() as Chunks);
     let failure: { readonly error: unknown } | undefined;
     try {
-      while (asked.size > 0) {
-        const answer = await Promise.race(asked.values());
-        asked.delete(answer.chunks);
+      while (running > 0) {
+        const answer = ready.shift();
+        if (answer === undefined) {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+          continue;
+        }
         if (answer.chunk !== undefined) {
           yield answer.chunk;
-          asked.set(answer.chunks, askFor(answer.chunks));
-        } else if (answer.failure !== undefined && failure === undefined) {
+          void ask(answer.chunks);
+          continue;
+        }
+        running--;
+        if (answer.failure !== undefined && failure === undefined) {
           failure = { error: answer.failure };
           void this.stop();
         }

@@ -5,11 +5,14 @@
  */
 
 const CONTEXTS: readonly (readonly [RegExp, string])[] = [
+  [/^kafkajs Connection: (Request|Response) Sasl/, "security"],
   [/^kafkajs Connection: (Request|Response) /, "protocol"],
   [/^kafkajs Sasl/i, "security"],
   [/^kafkajs /, "broker"],
   [/^Connecting to Kafka/, "broker"],
   [/^Cannot tell the address that /, "broker"],
+  [/^protocol: /, "protocol"],
+  [/^security: /, "security"],
   [/^group: /, "cgrp"],
   [/^fetching: /, "fetch"],
   [/^(publishing|partition \d+): /, "msg"],

@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { accessSync, constants, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { becomeUser, type ProcessUser } from "../capture/process-user.ts";
 import { PcaptsError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
@@ -53,6 +54,7 @@ function ask(wanted: string): string {
  */
 export function dropPrivileges(user: ProcessUser, logger: Logger): void {
   const { name, uid, gid } = user;
+  const laterModules = listLaterModules();
   try {
     if (!becomeUser(process, user)) {
       logger.info(`-Z ${name}: nothing to give up, the process stays user ${process.geteuid?.()}`);
@@ -66,5 +68,27 @@ export function dropPrivileges(user: ProcessUser, logger: Logger): void {
       { cause },
     );
   }
+  refuseUnreadable(laterModules, name);
   logger.info(`Changed to user "${name}" (${uid}:${gid}), for good`);
+}
+
+/** Of this package and of kafkajs, which both load some of their files when they need them. */
+function listLaterModules(): readonly string[] {
+  return [import.meta.url, import.meta.resolve("kafkajs")].map((url) => fileURLToPath(url));
+}
+
+/** Otherwise Kafka could not be reached, for want of a module. */
+function refuseUnreadable(paths: readonly string[], userName: string): void {
+  for (const path of paths) {
+    try {
+      accessSync(path, constants.R_OK);
+    } catch (cause) {
+      throw new PcaptsError(
+        "PRIVILEGES_NOT_DROPPED",
+        `Cannot go on as user "${userName}", who may not read "${path}", where pcapts is installed; ` +
+          "install it where every user may read it, such as /usr/local",
+        { cause },
+      );
+    }
+  }
 }

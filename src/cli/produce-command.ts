@@ -28,9 +28,8 @@ export async function produceCommand(line: CommandLine, context: CommandContext)
   // Opening may wait for a pipe's first bytes; nothing is lost by leaving then.
   signals.onStop(() => process.exit(0));
   const { source, interfaces } = await openSource(line, user, logger);
-  // Before the change of user, who may not be let into the directory of an installation of root's.
-  const { producePackets } = await import("../pipeline/produce-packets.ts");
   if (user !== undefined) dropPrivileges(user, logger);
+  const { producePackets } = await import("../pipeline/produce-packets.ts");
 
   let stop = (): void => {};
   const every = values["pretty-print"];
@@ -91,11 +90,17 @@ function readUser(wanted: string | undefined): ProcessUser | undefined {
  * were captured and are not in Kafka, or may not be, are a failure.
  */
 function judgeLedger(summary: ProduceSummary, logger: Logger): number {
-  const dropped = (summary.droppedByKernel ?? 0) + (summary.droppedByInterface ?? 0);
-  if (dropped > 0) {
+  const { droppedByKernel = 0, droppedByInterface = 0 } = summary;
+  if (droppedByKernel > 0) {
     logger.warn(
-      `'${dropped}' frame(s) were dropped before they could be captured: ` +
+      `'${droppedByKernel}' frame(s) were dropped before they could be captured: ` +
         `a larger -B, --buffer-size or a smaller -s, --snaplen may help`,
+    );
+  }
+  if (droppedByInterface > 0) {
+    logger.warn(
+      `'${droppedByInterface}' frame(s) were dropped by the interface, before the kernel saw them: ` +
+        "a larger ring of the device may help (ethtool -g, ethtool -G)",
     );
   }
   const lost = summary.captured - summary.acknowledged;

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, realpathSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, join } from "node:path";
+import { loadKerberos } from "../kafka/kerberos-module.ts";
 
 /** In the order in which programs look for it. */
 const LIBPCAP_NAMES = ["libpcap.so.1", "libpcap.so.0.8", "libpcap.so"];
@@ -37,7 +38,8 @@ export async function formatVersions(): Promise<string> {
     `pcapts ${readPcaptsVersion()}\n` +
     `Node ${process.versions.node}\n` +
     `libpcap ${await describeLibpcap()}\n` +
-    `kafkajs ${readVersion(createRequire(import.meta.url).resolve("kafkajs/package.json"))}\n`
+    `kafkajs ${readVersion(createRequire(import.meta.url).resolve("kafkajs/package.json"))}\n` +
+    `kerberos ${findKerberosVersion() ?? "not found"}\n`
   );
 }
 
@@ -49,6 +51,15 @@ async function describeLibpcap(): Promise<string> {
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     return `${findLibpcapVersion() ?? "not found"} (${reason})`;
+  }
+}
+
+/** Undefined where the optional package, or the library that it needs, cannot be loaded. */
+function findKerberosVersion(): string | undefined {
+  try {
+    return loadKerberos().version;
+  } catch {
+    return undefined;
   }
 }
 

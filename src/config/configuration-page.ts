@@ -2,9 +2,10 @@ import { ACCEPTED_PROPERTIES } from "./accepted-properties.ts";
 import { PROPERTY_TABLE, type PropertyRow } from "./kafka-properties.ts";
 import { formatTable } from "./markdown-table.ts";
 import {
+  ASSERTION_PROPERTIES,
+  OPENSSL_PROPERTIES,
   PROGRAM_PROPERTIES,
   REFUSED_PROPERTIES,
-  SECURITY_PROPERTIES,
 } from "./refused-properties.ts";
 import type { ValueKind } from "./value-kind.ts";
 
@@ -83,8 +84,7 @@ To ignore these would be to promise what is not done: each is a usage error.
         ...[...REFUSED_PROPERTIES]
           .filter(([name]) => !inLists(name))
           .map(([name, reason]) => [`\`${name}\``, reason]),
-        [listNames(SECURITY_PROPERTIES), reasonOf(SECURITY_PROPERTIES)],
-        [listNames(PROGRAM_PROPERTIES), reasonOf(PROGRAM_PROPERTIES)],
+        ...LISTS.map((names) => [listNames(names), reasonOf(names)]),
       ],
     ),
   ].join("\n");
@@ -128,8 +128,11 @@ function describeType(kind: ValueKind): { type: string; values: string } {
   }
 }
 
+/** Refused for one reason. */
+const LISTS = [ASSERTION_PROPERTIES, OPENSSL_PROPERTIES, PROGRAM_PROPERTIES];
+
 function inLists(name: string): boolean {
-  return SECURITY_PROPERTIES.includes(name) || PROGRAM_PROPERTIES.includes(name);
+  return LISTS.some((names) => names.includes(name));
 }
 
 function reasonOf(names: readonly string[]): string {

@@ -1,3 +1,4 @@
+import { SECURITY_PROPERTY_TABLE } from "./security-properties.ts";
 import type { TypedValue, ValueKind } from "./value-kind.ts";
 
 /*
@@ -17,12 +18,13 @@ export interface PropertyRow {
   readonly default?: string;
   /** Why default or values are not librdkafka's. */
   readonly differs?: string;
+  /** Its value is never printed. */
+  readonly secret?: true;
   /** One sentence without its full stop. */
   readonly help: string;
 }
 
 const MAX_INT32 = 2_147_483_647;
-const SECURITY_TO_COME = "use a plaintext listener of the cluster, or leave it out";
 
 /** What librdkafka's `debug` may name. */
 export const DEBUG_CONTEXTS = [
@@ -72,21 +74,7 @@ export const PROPERTY_TABLE = [
     help: "name in the brokers' logs and quotas",
     differs: "librdkafka says rdkafka, whoever uses it",
   },
-  {
-    name: "security.protocol",
-    mode: "both",
-    value: {
-      type: "choice",
-      choices: ["plaintext"],
-      later: {
-        ssl: SECURITY_TO_COME,
-        sasl_plaintext: SECURITY_TO_COME,
-        sasl_ssl: SECURITY_TO_COME,
-      },
-    },
-    default: "plaintext",
-    help: "how the brokers are spoken to",
-  },
+  ...SECURITY_PROPERTY_TABLE,
   {
     name: "socket.connection.setup.timeout.ms",
     mode: "both",
@@ -340,6 +328,7 @@ export function indexByName<Property extends Pick<PropertyRow, "name" | "aliases
   );
 }
 
+/** In what cannot be looked up: names that are refused, and texts that may hold a secret. */
 const SECRET = /password|passphrase|secret|key\.pem|ssl_key|sasl\.oauthbearer\.config|jaas|token$/i;
 
 /**
@@ -348,5 +337,6 @@ const SECRET = /password|passphrase|secret|key\.pem|ssl_key|sasl\.oauthbearer\.c
  * @param name property name, or a text that may hold one
  */
 export function isSecretProperty(name: string): boolean {
-  return SECRET.test(name);
+  const row = PROPERTY_BY_NAME.get(name);
+  return row === undefined ? SECRET.test(name) : row.secret === true;
 }

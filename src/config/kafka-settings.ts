@@ -18,6 +18,7 @@ import {
 } from "./kafka-properties.ts";
 import { nearestName } from "./nearest-name.ts";
 import { REFUSED_PROPERTIES } from "./refused-properties.ts";
+import { settleSecurity } from "./security-settings.ts";
 import { parseValue } from "./value-kind.ts";
 
 /** A property as somebody wrote it. */
@@ -111,6 +112,7 @@ export function resolveKafkaSettings(input: KafkaSettingsInput): KafkaSettings {
       requestTimeoutMs: values["socket.timeout.ms"],
       retryBackoffMs: values["retry.backoff.ms"],
       retryBackoffMaxMs: Math.max(values["retry.backoff.ms"], values["retry.backoff.max.ms"]),
+      security: settleSecurity({ values, given, notes }),
     },
     publisher: {
       ...settleIdempotence(values, notes),

@@ -5,26 +5,19 @@
 
 const listNames = (names: string): readonly string[] => names.trim().split(/\s+/);
 
-/** Encryption and authentication: names that a later release gives their meaning. */
-export const SECURITY_PROPERTIES: readonly string[] = listNames(`
-  enable.sasl.oauthbearer.unsecure.jwt enable.ssl.certificate.verification https.ca.location
-  https.ca.pem sasl.kerberos.keytab sasl.kerberos.kinit.cmd sasl.kerberos.min.time.before.relogin
-  sasl.kerberos.principal sasl.kerberos.service.name sasl.mechanism sasl.mechanisms
+/** OAuth with an assertion that this program signs. */
+export const ASSERTION_PROPERTIES: readonly string[] = listNames(`
   sasl.oauthbearer.assertion.algorithm sasl.oauthbearer.assertion.claim.aud
   sasl.oauthbearer.assertion.claim.exp.seconds sasl.oauthbearer.assertion.claim.iss
   sasl.oauthbearer.assertion.claim.jti.include sasl.oauthbearer.assertion.claim.nbf.seconds
   sasl.oauthbearer.assertion.claim.sub sasl.oauthbearer.assertion.file
   sasl.oauthbearer.assertion.jwt.template.file sasl.oauthbearer.assertion.private.key.file
   sasl.oauthbearer.assertion.private.key.passphrase sasl.oauthbearer.assertion.private.key.pem
-  sasl.oauthbearer.client.credentials.client.id sasl.oauthbearer.client.credentials.client.secret
-  sasl.oauthbearer.client.id sasl.oauthbearer.client.secret sasl.oauthbearer.config
-  sasl.oauthbearer.extensions sasl.oauthbearer.grant.type
-  sasl.oauthbearer.metadata.authentication.type sasl.oauthbearer.method sasl.oauthbearer.scope
-  sasl.oauthbearer.token.endpoint.url sasl.password sasl.username ssl.ca.certificate.stores
-  ssl.ca.location ssl.ca.pem ssl.certificate.location ssl.certificate.pem ssl.cipher.suites
-  ssl.crl.location ssl.curves.list ssl.endpoint.identification.algorithm ssl.engine.id
-  ssl.engine.location ssl.key.location ssl.key.password ssl.key.pem ssl.keystore.location
-  ssl.keystore.password ssl.providers ssl.sigalgs.list
+`);
+
+/** What OpenSSL would load. */
+export const OPENSSL_PROPERTIES: readonly string[] = listNames(`
+  ssl.engine.id ssl.engine.location ssl.providers
 `);
 
 /** What a program sets with calls of its own; librdkafka takes them as text from nobody. */
@@ -35,14 +28,20 @@ export const PROGRAM_PROPERTIES: readonly string[] = listNames(`
   ssl_certificate ssl_engine_callback_data ssl_key stats_cb throttle_cb
 `);
 
-const SECURITY_REASON =
-  "encryption and authentication are not there yet; use a plaintext listener of the cluster";
+const ASSERTION_REASON =
+  "tokens are asked for with a client secret; use sasl.oauthbearer.client.id and sasl.oauthbearer.client.secret";
+const OPENSSL_REASON = "Node's own OpenSSL is used as it is; leave it out";
 const PROGRAM_REASON = "a program sets it with a call, no text can stand for it; leave it out";
 
 /** Why a property is refused and what to do, by its name. */
 export const REFUSED_PROPERTIES: ReadonlyMap<string, string> = new Map([
   ["transactional.id", "frames are published without transactions; leave it out"],
   ["plugin.library.paths", "librdkafka's plug-ins cannot be loaded; leave it out"],
-  ...SECURITY_PROPERTIES.map((name): [string, string] => [name, SECURITY_REASON]),
+  [
+    "sasl.oauthbearer.metadata.authentication.type",
+    "tokens come from sasl.oauthbearer.token.endpoint.url; leave it out",
+  ],
+  ...ASSERTION_PROPERTIES.map((name): [string, string] => [name, ASSERTION_REASON]),
+  ...OPENSSL_PROPERTIES.map((name): [string, string] => [name, OPENSSL_REASON]),
   ...PROGRAM_PROPERTIES.map((name): [string, string] => [name, PROGRAM_REASON]),
 ]);

@@ -1,3 +1,5 @@
+import type { SecurityOptions } from "./security-options.ts";
+
 /** One bootstrap server. */
 export interface BrokerAddress {
   /** Host name or IP address, an IPv6 address without brackets. */
@@ -21,6 +23,8 @@ export interface KafkaClientOptions {
   readonly retryBackoffMs: number;
   /** `retry.backoff.max.ms` (1000): longest pause. */
   readonly retryBackoffMaxMs: number;
+  /** TLS and login; left out: `security.protocol=plaintext`. */
+  readonly security?: SecurityOptions;
 }
 
 /** How frames are published. Names and defaults are librdkafka's. */

@@ -17,6 +17,18 @@ const REASONS: Record<string, string> = {
   ENETUNREACH: "no route to the network",
 };
 
+/** What Node and kafkajs say when the other side ends a connection, or what it sends is not TLS. */
+const CLOSED =
+  /closed connection|connection closed|connection reset|ECONNRESET|EPIPE|disconnected before secure|wrong version number|packet length too long/i;
+
+/** True when a broker ended a connection that was open, or spoke another protocol. */
+export function isClosedByBroker(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (CLOSED.test(cause.message)) return true;
+  }
+  return false;
+}
+
 /** Why a connection failed, in words: from an error of Node's or kafkajs's. */
 export function connectionFailureReason(error: unknown): string {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {

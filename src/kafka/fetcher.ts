@@ -5,6 +5,7 @@ import { encodeFetch } from "../kafka-wire/fetch.ts";
 import type { FetchedPartition, FetchPosition, FetchResponse } from "../kafka-wire/fetch.ts";
 import { readRecordBatchHeader, RecordBatchError } from "../kafka-wire/record-batch-reader.ts";
 import type { Logger } from "../logger.ts";
+import { authorizationError, isAuthorizationError } from "./authorization-error.ts";
 import { BackOff } from "./back-off.ts";
 import type { BrokerConnection } from "./broker-connection.ts";
 import type { FetcherOptions, KafkaClientOptions } from "./client-options.ts";
@@ -340,14 +341,24 @@ export class Fetcher {
   }
 
   #throwIfFinal(partition: number, errorCode: number): void {
-    const { topic } = this.#setup;
+    const { topic, transport } = this.#setup;
     const { name, retriable } = kafkaErrorInfo(errorCode);
     if (retriable) return;
-    const forbidden = errorCode === KAFKA_ERROR_CODE.TOPIC_AUTHORIZATION_FAILED;
+    if (isAuthorizationError(errorCode)) {
+      throw authorizationError(
+        {
+          action: `read topic "${topic}"`,
+          operation: "Read",
+          resource: "topic",
+          resourceName: topic,
+        },
+        errorCode,
+        transport.principal,
+      );
+    }
     throw new PcaptsError(
-      forbidden ? "AUTHORIZATION_FAILED" : "BROKER_PROTOCOL",
-      `Cannot read topic "${topic}", partition ${partition}: ${name}` +
-        (forbidden ? "; the principal lacks Read on it" : ""),
+      "BROKER_PROTOCOL",
+      `Cannot read topic "${topic}", partition ${partition}: ${name}`,
     );
   }
 

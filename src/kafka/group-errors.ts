@@ -1,5 +1,7 @@
 import { PcaptsError } from "../errors.ts";
 import { KAFKA_ERROR_CODE, kafkaErrorInfo } from "../kafka-wire/error-codes.ts";
+import { authorizationError } from "./authorization-error.ts";
+import type { Principal } from "./client-identity.ts";
 import { ConnectionError } from "./connection-error.ts";
 
 /** The member has no place in the group's generation any more: join again. */
@@ -36,7 +38,12 @@ export function isCoordinatorError(errorCode: number): boolean {
  *
  * @throws MembershipError: join again; ConnectionError: ask again; PcaptsError: final
  */
-export function throwGroupError(errorCode: number, groupId: string, topic: string): void {
+export function throwGroupError(
+  errorCode: number,
+  groupId: string,
+  topic: string,
+  principal: Principal,
+): void {
   if (errorCode === KAFKA_ERROR_CODE.NONE) return;
   if (
     errorCode === KAFKA_ERROR_CODE.REBALANCE_IN_PROGRESS ||
@@ -48,15 +55,27 @@ export function throwGroupError(errorCode: number, groupId: string, topic: strin
   const { name, retriable } = kafkaErrorInfo(errorCode);
   if (retriable) throw new ConnectionError(name);
   if (errorCode === KAFKA_ERROR_CODE.GROUP_AUTHORIZATION_FAILED) {
-    throw new PcaptsError(
-      "AUTHORIZATION_FAILED",
-      `Cannot use group "${groupId}": ${name}; the principal lacks Read on the group`,
+    throw authorizationError(
+      {
+        action: `use group "${groupId}"`,
+        operation: "Read",
+        resource: "group",
+        resourceName: groupId,
+      },
+      errorCode,
+      principal,
     );
   }
   if (errorCode === KAFKA_ERROR_CODE.TOPIC_AUTHORIZATION_FAILED) {
-    throw new PcaptsError(
-      "AUTHORIZATION_FAILED",
-      `Cannot read topic "${topic}" in group "${groupId}": ${name}; the principal lacks Read on the topic`,
+    throw authorizationError(
+      {
+        action: `read topic "${topic}" in group "${groupId}"`,
+        operation: "Read",
+        resource: "topic",
+        resourceName: topic,
+      },
+      errorCode,
+      principal,
     );
   }
   const advice = ADVICE[name];

@@ -332,7 +332,8 @@ export class GroupMember {
   /** @throws MembershipError, ConnectionError (ask again), PcaptsError (final) */
   #check(errorCode: number): void {
     if (isCoordinatorError(errorCode)) this.#coordinatorId = -1;
-    throwGroupError(errorCode, this.#setup.group.groupId, this.#setup.topic);
+    const { group, topic, transport } = this.#setup;
+    throwGroupError(errorCode, group.groupId, topic, transport.principal);
   }
 
   #forget(error: unknown): void {

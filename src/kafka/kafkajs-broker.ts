@@ -1,21 +1,24 @@
 import Broker from "kafkajs/src/broker/index.js";
+import providePlain from "kafkajs/src/broker/saslAuthenticator/plain.js";
+import provideScram256 from "kafkajs/src/broker/saslAuthenticator/scram256.js";
+import provideScram512 from "kafkajs/src/broker/saslAuthenticator/scram512.js";
 import { createLogger, LEVELS } from "kafkajs/src/loggers/index.js";
 import ConnectionPool from "kafkajs/src/network/connectionPool.js";
-import type { Connection } from "kafkajs/src/network/connectionPool.js";
 import createSocketFactory from "kafkajs/src/network/socketFactory.js";
-import { ByteReader } from "../bytes/byte-reader.ts";
 import { PcaptsError } from "../errors.ts";
-import { API } from "../kafka-wire/api.ts";
-import type { ApiName, EncodedRequest } from "../kafka-wire/api.ts";
-import { kafkaErrorInfo } from "../kafka-wire/error-codes.ts";
 import type { Logger } from "../logger.ts";
 import { AnswerMemory, createAnswerSocketFactory } from "./answer-reader.ts";
-import { encodeRequestHeader, formatAddress } from "./broker-connection.ts";
+import { formatAddress } from "./broker-connection.ts";
 import type { BrokerConnection } from "./broker-connection.ts";
-import { addressOnTheWire } from "./broker-path.ts";
 import type { BrokerPath } from "./broker-path.ts";
+import { ClientIdentity } from "./client-identity.ts";
 import type { BrokerAddress, KafkaClientOptions } from "./client-options.ts";
 import { ConnectionError, connectionFailureReason } from "./connection-error.ts";
+import { CredentialsError } from "./credentials-error.ts";
+import { abandon, KafkajsConnection } from "./kafkajs-connection.ts";
+import { Login } from "./login.ts";
+import { createTlsSettings } from "./tls-settings.ts";
+import type { TlsSettings } from "./tls-settings.ts";
 
 /**
  * What a connection is for. Each purpose has its own: a fetch that waits for
@@ -28,50 +31,76 @@ export type OfferedVersions = Readonly<
   Record<number, { minVersion: number; maxVersion: number } | undefined>
 >;
 
+/** kafkajs's debug messages carry these beside their text; no other, which may be secret. */
+const LOGGED_FIELDS = ["broker", "size"] as const;
+
 /** Makes brokers with the settings of one run. */
 export class BrokerFactory {
+  /** Who the brokers see. */
+  readonly identity: ClientIdentity;
   readonly #options: KafkaClientOptions;
-  readonly #logger: unknown;
+  readonly #logger: Logger;
+  readonly #kafkajsLogger: unknown;
+  readonly #tls: TlsSettings | null;
   readonly #onConnected: () => void;
 
   /** @param onConnected hears of each new connection */
   constructor(options: KafkaClientOptions, logger: Logger, onConnected: () => void = () => {}) {
     this.#options = options;
     this.#onConnected = onConnected;
-    this.#logger = createLogger({
+    this.#logger = logger;
+    this.identity = new ClientIdentity(options.security, {
+      PLAIN: providePlain,
+      "SCRAM-SHA-256": provideScram256,
+      "SCRAM-SHA-512": provideScram512,
+    });
+    const { tls } = this.identity.security;
+    this.#tls = tls === undefined ? null : createTlsSettings(tls);
+    this.#kafkajsLogger = createLogger({
       level: logger.isDebugEnabled() ? LEVELS.DEBUG : LEVELS.NOTHING,
       logCreator:
         () =>
-        ({ namespace, log }) =>
-          logger.debug(`kafkajs ${namespace}: ${log.message}`),
+        ({ namespace, log }) => {
+          const fields = LOGGED_FIELDS.filter((name) => log[name] !== undefined);
+          const beside = fields.map((name) => `, ${name} ${String(log[name])}`).join("");
+          logger.debug(`kafkajs ${namespace}: ${log.message}${beside}`);
+        },
     });
   }
 
   /** @param nodeId -1 for a bootstrap server whose id is not known yet */
   create(address: BrokerAddress, nodeId: number): KafkajsBroker {
-    const createBroker = (purpose: ConnectionPurpose): CreatedBroker =>
-      this.#createBroker(address, purpose);
-    return new KafkajsBroker(address, nodeId, createBroker, this.#onConnected);
+    return new KafkajsBroker(address, nodeId, {
+      identity: this.identity,
+      logger: this.#logger,
+      onConnected: this.#onConnected,
+      createBroker: (purpose) => this.#createBroker(address, purpose),
+    });
   }
 
   #createBroker(address: BrokerAddress, purpose: ConnectionPurpose): CreatedBroker {
     const memory = new AnswerMemory();
     const { clientId, connectionSetupTimeoutMs, requestTimeoutMs } = this.#options;
+    const login = this.#createLogin();
     const connectionPool = new ConnectionPool({
       ...address,
       clientId,
       connectionTimeout: connectionSetupTimeoutMs,
       requestTimeout: requestTimeoutMs,
       enforceRequestTimeout: true,
-      // TLS would need kafkajs's own in any case; `giveBack` then does nothing.
+      // With TLS kafkajs's own; `giveBack` then does nothing.
       socketFactory:
-        purpose === "fetch" ? createAnswerSocketFactory(memory) : createSocketFactory(),
-      logger: this.#logger,
-      ssl: null,
-      sasl: null,
+        purpose === "fetch" && this.#tls === null
+          ? createAnswerSocketFactory(memory)
+          : createSocketFactory(),
+      logger: this.#kafkajsLogger,
+      ssl: this.#tls,
+      sasl: login?.sasl ?? null,
     });
     for (const connection of connectionPool.pool) {
       const { requestQueue } = connection;
+      const send = connection.send.bind(connection);
+      connection.send = async (question) => send(login?.observe(question) ?? question);
       const processData = connection.processData.bind(connection);
       connection.processData = (data) => {
         // kafkajs would copy what arrives behind the nothing that the last answer left.
@@ -84,15 +113,30 @@ export class BrokerFactory {
         if (requestQueue.pending.length > 0) schedule();
       };
     }
-    const broker = new Broker({ connectionPool, logger: this.#logger });
-    return { broker, memory, requestTimeoutMs };
+    const broker = new Broker({ connectionPool, logger: this.#kafkajsLogger });
+    return { broker, memory, requestTimeoutMs, login };
+  }
+
+  #createLogin(): Login | undefined {
+    const { mechanism } = this.identity;
+    return mechanism === undefined ? undefined : new Login(mechanism);
   }
 }
 
-interface CreatedBroker {
+/** A broker of kafkajs's with what belongs to its one connection. */
+export interface CreatedBroker {
   readonly broker: Broker;
   readonly memory: AnswerMemory;
   readonly requestTimeoutMs: number;
+  readonly login: Login | undefined;
+}
+
+/** What all connections to a broker have in common. */
+interface BrokerSetup {
+  readonly identity: ClientIdentity;
+  readonly logger: Logger;
+  readonly onConnected: () => void;
+  readonly createBroker: (purpose: ConnectionPurpose) => CreatedBroker;
 }
 
 /** One broker, reached through kafkajs: it connects, asks for versions and authenticates. */
@@ -102,26 +146,19 @@ export class KafkajsBroker {
   readonly port: number;
   /** host:port, for messages and to tell brokers apart. */
   readonly address: string;
-  readonly #createBroker: (purpose: ConnectionPurpose) => CreatedBroker;
-  readonly #onConnected: () => void;
+  readonly #setup: BrokerSetup;
   readonly #open = new Map<ConnectionPurpose, KafkajsConnection>();
   readonly #connecting = new Map<ConnectionPurpose, Promise<KafkajsConnection>>();
   readonly #brokers = new Set<Broker>();
   #versions: OfferedVersions = {};
   #isClosed = false;
 
-  constructor(
-    address: BrokerAddress,
-    nodeId: number,
-    createBroker: (purpose: ConnectionPurpose) => CreatedBroker,
-    onConnected: () => void,
-  ) {
+  constructor(address: BrokerAddress, nodeId: number, setup: BrokerSetup) {
     this.nodeId = nodeId;
     this.host = address.host;
     this.port = address.port;
     this.address = formatAddress(address);
-    this.#createBroker = createBroker;
-    this.#onConnected = onConnected;
+    this.#setup = setup;
   }
 
   /** What the broker said at the last connection; empty before the first. */
@@ -161,22 +198,40 @@ export class KafkajsBroker {
    */
   async #connect(purpose: ConnectionPurpose): Promise<KafkajsConnection> {
     this.#open.get(purpose)?.close("replaced");
-    const created = this.#createBroker(purpose);
-    const { broker } = created;
+    const created = this.#setup.createBroker(purpose);
+    const { broker, login } = created;
     this.#brokers.add(broker);
+    const failed = (error: unknown): Error =>
+      asConnectionError(this.address, error, this.#setup.identity, login);
     try {
       await broker.connect();
       if (this.#isClosed) throw new ConnectionError("closed");
-      const opened = new KafkajsConnection(this, created, () => this.#brokers.delete(broker));
+      const opened = new KafkajsConnection(this, created, {
+        logger: this.#setup.logger,
+        failed,
+        closed: () => this.#brokers.delete(broker),
+      });
+      this.#sayProtection(opened);
       this.#versions = broker.versions ?? {};
       this.#open.set(purpose, opened);
-      this.#onConnected();
+      this.#setup.onConnected();
       return opened;
     } catch (error) {
       this.#brokers.delete(broker);
       abandon(broker, "the connection failed");
-      throw asConnectionError(this.address, error);
+      throw failed(error);
     }
+  }
+
+  #sayProtection({ protection, sessionLifetimeMs }: KafkajsConnection): void {
+    const { identity, logger } = this.#setup;
+    if (!logger.isDebugEnabled()) return;
+    if (protection !== undefined) logger.debug(`security: ${this.address}: ${protection}`);
+    if (identity.mechanism === undefined) return;
+    logger.debug(
+      `security: ${this.address}: logged in as ${identity.principal.shown} with ${identity.mechanism.name}` +
+        (sessionLifetimeMs === 0 ? "" : `, again before ${sessionLifetimeMs} ms are over`),
+    );
   }
 
   /**
@@ -203,162 +258,17 @@ export class KafkajsBroker {
   }
 }
 
-class KafkajsConnection implements BrokerConnection {
-  readonly #owner: KafkajsBroker;
-  readonly #broker: Broker;
-  readonly #connection: Connection;
-  readonly #memory: AnswerMemory;
-  readonly #requestTimeoutMs: number;
-  readonly #onClose: () => void;
-
-  constructor(
-    owner: KafkajsBroker,
-    { broker, memory, requestTimeoutMs }: CreatedBroker,
-    onClose: () => void,
-  ) {
-    this.#owner = owner;
-    this.#broker = broker;
-    this.#connection = connectionOf(broker);
-    this.#memory = memory;
-    this.#requestTimeoutMs = requestTimeoutMs;
-    this.#onClose = onClose;
-  }
-
-  get nodeId(): number {
-    return this.#owner.nodeId;
-  }
-
-  get address(): string {
-    return this.#owner.address;
-  }
-
-  /** Addresses of both ends; undefined once the connection is lost. */
-  get path(): BrokerPath | undefined {
-    if (!this.isOpen()) return undefined;
-    const { localAddress, remoteAddress, remotePort } = this.#connection.socket!;
-    if (localAddress === undefined || remoteAddress === undefined || remotePort === undefined) {
-      return undefined;
-    }
-    return {
-      localAddress: addressOnTheWire(localAddress),
-      remoteAddress: addressOnTheWire(remoteAddress),
-      remotePort,
-    };
-  }
-
-  isOpen(): boolean {
-    return this.#connection.isConnected() && this.#connection.socket?.writable === true;
-  }
-
-  versionOf(api: ApiName): number {
-    const { key, minVersion, maxVersion } = API[api];
-    const offered = this.#broker.versions?.[key];
-    if (
-      offered === undefined ||
-      offered.maxVersion < minVersion ||
-      offered.minVersion > maxVersion
-    ) {
-      throw new PcaptsError(
-        "BROKER_PROTOCOL",
-        `Cannot use the broker at "${this.address}": it offers ${api} versions ` +
-          `${offered === undefined ? "none" : `${offered.minVersion} to ${offered.maxVersion}`}, ` +
-          `${minVersion} to ${maxVersion} are spoken here`,
-      );
-    }
-    return Math.min(maxVersion, offered.maxVersion);
-  }
-
-  async send<Response>(request: EncodedRequest<Response>): Promise<Response> {
-    if (!this.isOpen()) throw new ConnectionError(`${this.address}: the connection is closed`);
-    const connection = this.#connection;
-    const correlationId = connection.nextCorrelationId();
-    const header = encodeRequestHeader(request, correlationId, connection.clientId);
-    let payload: Buffer;
-    try {
-      ({ payload } = await new Promise<{ payload: Buffer }>((resolve, reject) => {
-        connection.requestQueue.push({
-          entry: {
-            apiKey: API[request.api].key,
-            apiName: request.api,
-            apiVersion: request.version,
-            correlationId,
-            resolve,
-            reject,
-          },
-          expectResponse: true,
-          requestTimeout: request.timeoutMs ?? this.#requestTimeoutMs,
-          sendRequest: () => this.#write(header, request.body),
-        });
-      }));
-    } catch (error) {
-      // After a time-out the answer could still come; and what is buffered must not be sent once
-      // the memory of the request is used for something else.
-      this.close(connectionFailureReason(error));
-      throw asConnectionError(this.address, error);
-    }
-    return request.decode(new ByteReader(payload));
-  }
-
-  giveBack(bytes: Buffer): void {
-    this.#memory.giveBack(bytes);
-  }
-
-  #write(header: Buffer, body: readonly Buffer[]): void {
-    const socket = this.#connection.socket!;
-    socket.cork();
-    socket.write(header);
-    for (const piece of body) socket.write(piece);
-    socket.uncork();
-  }
-
-  async describe(
-    type: number,
-    resource: string,
-    names: readonly string[],
-  ): Promise<ReadonlyMap<string, string> | string> {
-    try {
-      const { resources } = await this.#broker.describeConfigs({
-        resources: [{ type, name: resource, configNames: [...names] }],
-      });
-      const settings = new Map<string, string>();
-      for (const { configEntries } of resources) {
-        for (const { configName, configValue } of configEntries) {
-          if (configValue !== null) settings.set(configName, configValue);
-        }
-      }
-      return settings;
-    } catch (error) {
-      const { code } = error as { code?: unknown };
-      if (typeof code === "number") return kafkaErrorInfo(code).name;
-      throw asConnectionError(this.address, error);
-    }
-  }
-
-  close(reason: string): void {
-    abandon(this.#broker, reason);
-    this.#onClose();
-  }
-}
-
-/** The one that kafkajs uses for all requests but its own fetches, which are not used here. */
-function connectionOf(broker: Broker): Connection {
-  return broker.connectionPool.pool[0]!;
-}
-
-/**
- * kafkajs's `disconnect` alone would still send what is buffered, and wait for answers. It ends a
- * connection attempt, and its timer, only for an error.
- */
-function abandon(broker: Broker, reason: string): void {
-  const connection = connectionOf(broker);
-  connection.socket?.destroy(new ConnectionError(reason));
-  connection.rejectRequests(new ConnectionError(reason));
-  void connection.disconnect();
-}
-
-function asConnectionError(address: string, error: unknown): Error {
-  if (error instanceof PcaptsError) return error;
-  const reason = connectionFailureReason(error);
+function asConnectionError(
+  address: string,
+  error: unknown,
+  identity: ClientIdentity,
+  login: Login | undefined,
+): Error {
+  const cause = login?.failure ?? error;
+  if (cause instanceof PcaptsError || cause instanceof CredentialsError) return cause;
+  const refusal = identity.refusal(address, cause, login?.offered);
+  if (refusal !== undefined) return refusal;
+  const reason = connectionFailureReason(cause);
   const message = reason.startsWith(address) ? reason : `${address}: ${reason}`;
-  return new ConnectionError(message, { cause: error });
+  return new ConnectionError(message, { cause });
 }

@@ -29,6 +29,18 @@ declare module "kafkajs/src/network/connectionPool.js" {
         sendRequest: () => void;
       }): void;
     };
+    sasl: object | null;
+    /** Milliseconds, of the last login. */
+    sessionLifetime: { toNumber(): number };
+    reauthenticationThreshold: number;
+    isAuthenticated(): boolean;
+    /** Logs in if that is due; calls at the same time share one login. */
+    authenticate(): Promise<void>;
+    /** kafkajs's own requests: ApiVersions, SaslHandshake, SaslAuthenticate, DescribeConfigs. */
+    send(question: {
+      request: { apiName: string };
+      response: { parse(data: unknown): Promise<unknown> };
+    }): Promise<unknown>;
     isConnected(): boolean;
     nextCorrelationId(): number;
     rejectRequests(error: Error): void;
@@ -76,4 +88,25 @@ declare module "kafkajs/src/loggers/index.js" {
 
 declare module "kafkajs/src/network/socketFactory.js" {
   export default function createSocketFactory(): unknown;
+}
+
+declare module "kafkajs/src/broker/saslAuthenticator/plain.js" {
+  import type { PasswordProvider } from "./sasl-password.ts";
+
+  const provide: PasswordProvider;
+  export default provide;
+}
+
+declare module "kafkajs/src/broker/saslAuthenticator/scram256.js" {
+  import type { PasswordProvider } from "./sasl-password.ts";
+
+  const provide: PasswordProvider;
+  export default provide;
+}
+
+declare module "kafkajs/src/broker/saslAuthenticator/scram512.js" {
+  import type { PasswordProvider } from "./sasl-password.ts";
+
+  const provide: PasswordProvider;
+  export default provide;
 }

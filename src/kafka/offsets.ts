@@ -1,4 +1,5 @@
 import { PcaptsError } from "../errors.ts";
+import { authorizationError, isAuthorizationError } from "./authorization-error.ts";
 import { KAFKA_ERROR_CODE, kafkaErrorInfo } from "../kafka-wire/error-codes.ts";
 import { EARLIEST_OFFSET, encodeListOffsets, LATEST_OFFSET } from "../kafka-wire/list-offsets.ts";
 import { ConnectionError } from "./connection-error.ts";
@@ -45,12 +46,16 @@ export async function listOffsets(
   for (const { partition, errorCode, offset } of answers.flat()) {
     const { name, retriable } = kafkaErrorInfo(errorCode);
     if (retriable) throw new ConnectionError(`partition ${partition} of "${topic}": ${name}`);
-    if (errorCode !== KAFKA_ERROR_CODE.NONE) {
-      const forbidden = errorCode === KAFKA_ERROR_CODE.TOPIC_AUTHORIZATION_FAILED;
-      throw new PcaptsError(
-        forbidden ? "AUTHORIZATION_FAILED" : "BROKER_PROTOCOL",
-        `Cannot ask for offsets of topic "${topic}": ${name}${forbidden ? "; the principal lacks Describe on it" : ""}`,
+    const action = `ask for offsets of topic "${topic}"`;
+    if (isAuthorizationError(errorCode)) {
+      throw authorizationError(
+        { action, operation: "Describe", resource: "topic", resourceName: topic },
+        errorCode,
+        transport.principal,
       );
+    }
+    if (errorCode !== KAFKA_ERROR_CODE.NONE) {
+      throw new PcaptsError("BROKER_PROTOCOL", `Cannot ${action}: ${name}`);
     }
     offsets.set(partition, offset);
   }

@@ -1,7 +1,10 @@
 import { PcaptsError } from "../errors.ts";
 import { KAFKA_ERROR_CODE, kafkaErrorInfo } from "../kafka-wire/error-codes.ts";
 import type { ProducePartitionResponse } from "../kafka-wire/produce.ts";
+import { authorizationError, isAuthorizationError } from "./authorization-error.ts";
+import type { RefusedOperation } from "./authorization-error.ts";
 import type { Refusal } from "./batch.ts";
+import type { Principal } from "./client-identity.ts";
 
 /** What a broker's answer means for a batch. */
 export type BatchVerdict =
@@ -20,12 +23,14 @@ export type BatchVerdict =
  * Judges the answer to one batch.
  *
  * @param topic for messages
+ * @param principal for the message that it may not write
  * @param latestRecordMs latest record timestamp of the batch
  * @param nowMs clock here, for the message that a record time is refused
  */
 export function judgeAnswer(
   answer: ProducePartitionResponse,
   topic: string,
+  principal: Principal,
   latestRecordMs: number,
   nowMs: number,
 ): BatchVerdict {
@@ -62,15 +67,20 @@ export function judgeAnswer(
     default:
   }
   if (retriable) return { kind: "again", staleLeader, reason: quote(answer, name) };
-  const forbidden =
-    errorCode === KAFKA_ERROR_CODE.TOPIC_AUTHORIZATION_FAILED ||
-    errorCode === KAFKA_ERROR_CODE.CLUSTER_AUTHORIZATION_FAILED;
-  const error = new PcaptsError(
-    forbidden ? "AUTHORIZATION_FAILED" : "FRAME_REFUSED",
-    `Cannot write to topic "${topic}": ${quote(answer, name)}` +
-      (forbidden ? "; the principal lacks Write on it" : ""),
-  );
+  const action = `write to topic "${topic}"`;
+  const error = isAuthorizationError(errorCode)
+    ? authorizationError({ action, ...operationOf(errorCode, topic) }, errorCode, principal)
+    : new PcaptsError("FRAME_REFUSED", `Cannot ${action}: ${quote(answer, name)}`);
   return { kind: "final", error };
+}
+
+function operationOf(
+  errorCode: number,
+  topic: string,
+): Pick<RefusedOperation, "operation" | "resource" | "resourceName"> {
+  return errorCode === KAFKA_ERROR_CODE.CLUSTER_AUTHORIZATION_FAILED
+    ? { operation: "IdempotentWrite", resource: "cluster" }
+    : { operation: "Write", resource: "topic", resourceName: topic };
 }
 
 /** The error's name, the broker's words if it has any, and what we know. */

@@ -1,4 +1,5 @@
 import { PcaptsError } from "../errors.ts";
+import { describeGrant, describeRefusedOperation } from "./authorization-error.ts";
 import { encodeInitProducerId } from "../kafka-wire/init-producer-id.ts";
 import { KAFKA_ERROR_CODE, kafkaErrorInfo } from "../kafka-wire/error-codes.ts";
 import { NO_PRODUCER_ID } from "../kafka-wire/record-batch-writer.ts";
@@ -7,6 +8,13 @@ import type { PublisherOptions } from "./client-options.ts";
 import { ConnectionError } from "./connection-error.ts";
 import type { ProducerIdentity } from "./partition-queue.ts";
 import type { Transport } from "./transport.ts";
+
+/** What a producer id needs before Kafka 2.8; later Write on any topic is enough. */
+const IDEMPOTENT_WRITE = {
+  action: "get a producer id",
+  operation: "IdempotentWrite",
+  resource: "cluster",
+} as const;
 
 /**
  * Gets a producer id for an idempotent producer.
@@ -36,11 +44,14 @@ export async function requestProducerIdentity(
   const forbidden = errorCode === KAFKA_ERROR_CODE.CLUSTER_AUTHORIZATION_FAILED;
   const refusal =
     `Kafka refuses a producer id (${name})` +
-    (forbidden ? ": the principal lacks IdempotentWrite on the cluster" : "");
+    (forbidden ? `: ${describeRefusedOperation(IDEMPOTENT_WRITE, transport.principal)}` : "");
   if (idempotence === true) {
     throw new PcaptsError(
       forbidden ? "AUTHORIZATION_FAILED" : "BROKER_PROTOCOL",
-      `${refusal}, and enable.idempotence=true was asked for`,
+      `${refusal}, and enable.idempotence=true was asked for` +
+        (forbidden
+          ? `; an administrator allows it with ${describeGrant(IDEMPOTENT_WRITE, transport.principal)}`
+          : ""),
     );
   }
   logger.warn(

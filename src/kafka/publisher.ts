@@ -280,9 +280,11 @@ export class Publisher {
 
   #answered(queue: PartitionQueue, batch: Batch, answer: ProducePartitionResponse): void {
     if (this.#isClosed) return;
-    const { topic, logger } = this.#setup;
+    const { topic, logger, transport } = this.#setup;
     const { maxTimestampMs } = batch.writer;
-    const verdict = judgeAnswer(answer, topic.name, maxTimestampMs, this.#wallClock());
+    const { principal } = transport;
+    const now = this.#wallClock();
+    const verdict = judgeAnswer(answer, topic.name, principal, maxTimestampMs, now);
     switch (verdict.kind) {
       case "acknowledged":
         this.#acknowledged(queue, batch, answer.baseOffset);

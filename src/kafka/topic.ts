@@ -1,5 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { PcaptsError } from "../errors.ts";
+import {
+  authorizationError,
+  describeRefusedOperation,
+  isAuthorizationError,
+} from "./authorization-error.ts";
+import type { Principal } from "./client-identity.ts";
 import { encodeCreateTopics } from "../kafka-wire/create-topics.ts";
 import { KAFKA_ERROR_CODE, kafkaErrorInfo } from "../kafka-wire/error-codes.ts";
 import type { Logger } from "../logger.ts";
@@ -52,16 +58,22 @@ export async function findTopic(
     if (found.errorCode === KAFKA_ERROR_CODE.UNKNOWN_TOPIC_OR_PARTITION) return undefined;
     const { name, retriable } = kafkaErrorInfo(found.errorCode);
     if (retriable) throw new ConnectionError(name);
-    throw topicRefused(topic, found.errorCode);
+    throw topicRefused(topic, found.errorCode, transport.principal);
   });
 }
 
-function topicRefused(topic: string, errorCode: number): PcaptsError {
+function topicRefused(topic: string, errorCode: number, principal: Principal): PcaptsError {
   const { name } = kafkaErrorInfo(errorCode);
-  if (errorCode === KAFKA_ERROR_CODE.TOPIC_AUTHORIZATION_FAILED) {
-    return new PcaptsError(
-      "AUTHORIZATION_FAILED",
-      `Cannot describe topic "${topic}": ${name}; the principal lacks Describe on it`,
+  if (isAuthorizationError(errorCode)) {
+    return authorizationError(
+      {
+        action: `learn who leads topic "${topic}"`,
+        operation: "Describe",
+        resource: "topic",
+        resourceName: topic,
+      },
+      errorCode,
+      principal,
     );
   }
   return new PcaptsError(
@@ -100,9 +112,16 @@ export async function prepareTopic(
   );
   if (typeof settings === "string") {
     const forbidden = settings === "TOPIC_AUTHORIZATION_FAILED";
+    const refused = {
+      action: `read the settings of topic "${topic}"`,
+      operation: "DescribeConfigs",
+      resource: "topic",
+      resourceName: topic,
+    } as const;
     logger.warn(
       `Cannot read the settings of topic "${topic}": ${settings}` +
-        `${forbidden ? ", the principal lacks DescribeConfigs on it" : ""}; going on without`,
+        (forbidden ? `, ${describeRefusedOperation(refused, transport.principal)}` : "") +
+        "; going on without",
     );
     return { name: topic, leaders, maxMessageBytes: undefined, retentionMs: undefined };
   }
@@ -152,14 +171,23 @@ async function createTopic(
   if (errorCode === KAFKA_ERROR_CODE.TOPIC_ALREADY_EXISTS) return;
   const { name, retriable } = kafkaErrorInfo(errorCode);
   if (retriable) throw new ConnectionError(name);
-  const forbidden =
-    errorCode === KAFKA_ERROR_CODE.TOPIC_AUTHORIZATION_FAILED ||
-    errorCode === KAFKA_ERROR_CODE.CLUSTER_AUTHORIZATION_FAILED;
+  if (isAuthorizationError(errorCode)) {
+    throw authorizationError(
+      {
+        action: `create topic "${topic}", which does not exist`,
+        operation: "Create",
+        resource: "topic",
+        resourceName: topic,
+      },
+      errorCode,
+      transport.principal,
+    );
+  }
   throw new PcaptsError(
-    forbidden ? "AUTHORIZATION_FAILED" : "TOPIC_NOT_CREATABLE",
+    "TOPIC_NOT_CREATABLE",
     `Topic "${topic}" does not exist and cannot be created: ${name}` +
       (errorMessage === null ? "" : `: ${errorMessage}`) +
-      `${forbidden ? "; the principal lacks Create" : ""}; create it by hand or choose another (-t)`,
+      "; create it by hand or choose another (-t)",
   );
 }
 

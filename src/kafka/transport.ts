@@ -10,10 +10,13 @@ import { formatAddress } from "./broker-connection.ts";
 import type { BrokerConnection } from "./broker-connection.ts";
 import type { BrokerPath } from "./broker-path.ts";
 import { ChangeSignal } from "./change-signal.ts";
+import type { Principal } from "./client-identity.ts";
 import type { BrokerAddress, KafkaClientOptions } from "./client-options.ts";
-import { ConnectionError, connectionFailureReason } from "./connection-error.ts";
+import { ConnectionError, connectionFailureReason, isClosedByBroker } from "./connection-error.ts";
+import { CredentialsError } from "./credentials-error.ts";
 import { BrokerFactory } from "./kafkajs-broker.ts";
 import type { ConnectionPurpose, KafkajsBroker } from "./kafkajs-broker.ts";
+import { findMismatch } from "./listener-probe.ts";
 
 /** Result of asking for a topic: who leads each partition (-1 nobody), or Kafka's error code. */
 export type TopicLookup = { readonly leaders: readonly number[] } | { readonly errorCode: number };
@@ -22,10 +25,14 @@ export type TopicLookup = { readonly leaders: readonly number[] } | { readonly e
  * The way to the brokers: which there are, who leads, open connections.
  */
 export interface Transport {
+  /** Who this client is to the brokers, for messages; exact once it is connected. */
+  readonly principal: Principal;
   /**
-   * Reaches a first broker, trying again until `connectTimeoutMs`.
+   * Reaches a first broker, trying again until `connectTimeoutMs`. A login, a certificate or a
+   * protocol that is refused ends it at once.
    *
-   * @throws BROKER_UNREACHABLE, BROKER_TOO_OLD; the signal's reason when it is aborted
+   * @throws BROKER_UNREACHABLE, BROKER_TOO_OLD, AUTHENTICATION_FAILED, TLS_FAILED,
+   *   LISTENER_MISMATCH, KERBEROS_UNAVAILABLE; the signal's reason when it is aborted
    */
   connect(signal?: AbortSignal): Promise<void>;
   /** Asks a broker anew for a topic and for the brokers. @throws ConnectionError */
@@ -83,7 +90,12 @@ class ClusterTransport implements Transport {
     this.#factory = new BrokerFactory(options, logger, () => this.#changes.notify());
   }
 
+  get principal(): Principal {
+    return this.#factory.identity.principal;
+  }
+
   async connect(signal?: AbortSignal): Promise<void> {
+    this.#factory.identity.mechanism?.prepare();
     const { brokers, connectTimeoutMs, retryBackoffMs, retryBackoffMaxMs } = this.#options;
     const deadline = performance.now() + connectTimeoutMs;
     const backOff = new BackOff(retryBackoffMs, retryBackoffMaxMs);
@@ -102,6 +114,7 @@ class ClusterTransport implements Transport {
       const silence = setTimeout(() => warn(address, "no answer yet"), SILENCE_MS);
       const failure = await this.#reach(address, deadline - performance.now(), signal);
       clearTimeout(silence);
+      if (failure instanceof CredentialsError) throw failure.asRefusal();
       if (failure === undefined) {
         if (warned) this.#logger.info(`Reached Kafka at ${formatAddress(address)}`);
         return;
@@ -147,7 +160,15 @@ class ClusterTransport implements Transport {
     finished.abort();
     if (outcome !== undefined) broker.close();
     signal?.throwIfAborted();
-    return outcome;
+    return (await this.#mismatch(address, outcome)) ?? outcome;
+  }
+
+  /** A listener that closes the connection may be spoken to with the wrong protocol. */
+  async #mismatch(address: BrokerAddress, failure: unknown): Promise<PcaptsError | undefined> {
+    if (!(failure instanceof ConnectionError) || !isClosedByBroker(failure)) return undefined;
+    const found = await findMismatch(address, this.#factory.identity.security);
+    if (found === undefined) return undefined;
+    return new PcaptsError("LISTENER_MISMATCH", found, { cause: failure });
   }
 
   async #useSeed(broker: KafkajsBroker): Promise<void> {

@@ -6,6 +6,7 @@ import { GroupMember } from "../kafka/group-member.ts";
 import { findLastLinkType } from "../kafka/last-link-type.ts";
 import { listOffsets } from "../kafka/offsets.ts";
 import type { OffsetQuery } from "../kafka/offsets.ts";
+import { describeClient } from "../kafka/client-description.ts";
 import { asUnreachable, persistently } from "../kafka/persistently.ts";
 import { findTopic } from "../kafka/topic.ts";
 import { createTransport } from "../kafka/transport.ts";
@@ -146,10 +147,7 @@ class ConsumeRun implements Run<ConsumeSummary> {
   async #streamOut(transport: Transport): Promise<void> {
     const { kafka, topic, group, fetcher, start, exitAtEnd } = this.#options;
     const { signal } = this.#stopping;
-    const brokers = kafka.brokers.map(({ host, port }) => `${host}:${port}`).join(",");
-    this.#logger.debug(
-      `Connecting to Kafka; ${JSON.stringify({ "bootstrap.servers": brokers, "client.id": kafka.clientId })}`,
-    );
+    this.#logger.debug(`Connecting to Kafka; ${describeClient(kafka)}`);
     await transport.connect(signal);
     const { leaders, isNew } = await this.#waitForTopic(transport);
     const allPartitions = [...leaders.keys()];

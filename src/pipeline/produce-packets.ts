@@ -3,6 +3,7 @@ import type { LiveSource } from "../capture/live-source.ts";
 import { PcaptsError } from "../errors.ts";
 import { Publisher } from "../kafka/publisher.ts";
 import type { Delivery } from "../kafka/delivery.ts";
+import { describeClient } from "../kafka/client-description.ts";
 import { asUnreachable, persistently } from "../kafka/persistently.ts";
 import { prepareTopic } from "../kafka/topic.ts";
 import type { PublishableTopic } from "../kafka/topic.ts";
@@ -112,10 +113,7 @@ class ProduceRun implements Run<ProduceSummary> {
   async #publishAll(transport: Transport): Promise<void> {
     const { kafka, topic, newTopicPartitions } = this.#options;
     const { signal } = this.#stopping;
-    const brokers = kafka.brokers.map(({ host, port }) => `${host}:${port}`).join(",");
-    this.#logger.info(
-      `Connecting to Kafka; ${JSON.stringify({ "bootstrap.servers": brokers, "client.id": kafka.clientId })}`,
-    );
+    this.#logger.info(`Connecting to Kafka; ${describeClient(kafka)}`);
     await transport.connect(signal);
     const target = await prepareTopic(
       transport,
@@ -131,7 +129,6 @@ class ProduceRun implements Run<ProduceSummary> {
       this.#ownTraffic = new OwnTraffic(this.#source, transport, this.#logger);
       await this.#ownTraffic.start();
     }
-    this.#logger.info("Starting packet capture");
     let sourceFailure: unknown;
     try {
       await this.#publishChunks(publisher, target);
@@ -171,7 +168,7 @@ class ProduceRun implements Run<ProduceSummary> {
     const limit = new CaptureLimit(maxPackets, limits);
     const endOfTime = this.#stopAfter(limits.durationMs);
     try {
-      for await (const taken of this.#source.chunks()) {
+      for await (const taken of this.#startChunks()) {
         let chunk: FrameChunk = taken;
         if (chunk.frameCount === 0) continue;
         if (this.#captured === 0) this.#refuseIfDeletedAtOnce(chunk, topic);
@@ -186,6 +183,21 @@ class ProduceRun implements Run<ProduceSummary> {
       }
     } finally {
       endOfTime.abort();
+    }
+  }
+
+  /** The source's chunks. An interface captures from the first request on, and then it is said. */
+  async *#startChunks(): AsyncGenerator<FrameChunk, void, void> {
+    const chunks = this.#source.chunks()[Symbol.asyncIterator]();
+    let next = chunks.next();
+    this.#logger.info("Starting packet capture");
+    try {
+      for (let result = await next; result.done !== true; result = await next) {
+        yield result.value;
+        next = chunks.next();
+      }
+    } finally {
+      await chunks.return?.();
     }
   }
 

@@ -10,18 +10,19 @@ import { PCAPTS, runPcapts } from "./pcapts-process.ts";
 const run = promisify(execFile);
 const rows: readonly OptionRow[] = OPTION_TABLE;
 
-test("--version names pcapts, Node, libpcap and kafkajs on standard output", async () => {
+test("--version names pcapts, Node, libpcap, kafkajs and kerberos on standard output", async () => {
   const manifest = JSON.parse(
     readFileSync(new URL("../../../package.json", import.meta.url), "utf8"),
   ) as { version: string; dependencies: { kafkajs: string } };
   const ended = await runPcapts("--version");
   assert.equal(ended.status, 0);
   assert.equal(ended.stderr, "");
-  const [pcapts, node, libpcap, kafkajs] = ended.stdout.trimEnd().split("\n");
+  const [pcapts, node, libpcap, kafkajs, kerberos] = ended.stdout.trimEnd().split("\n");
   assert.equal(pcapts, `pcapts ${manifest.version}`);
   assert.equal(node, `Node ${process.versions.node}`);
   assert.match(libpcap ?? "", /^libpcap \d+\.\d+/);
   assert.equal(kafkajs, `kafkajs ${manifest.dependencies.kafkajs}`);
+  assert.match(kerberos ?? "", /^kerberos \d+\.\d+/);
 });
 
 test("--help fits a screen of 80 columns and 50 lines and has three examples", async () => {

@@ -87,8 +87,8 @@ test("a wrong value in the environment is a usage error that names the variable"
     [{ PCAPTS_AUTOSTOP: "files:2" }, /^PCAPTS_AUTOSTOP expects duration:SECONDS/],
     [{ PCAPTS_X_ACKS: "7" }, /^PCAPTS_X_ACKS acks expects -1 or 1, not "7"/],
     [
-      { PCAPTS_X_SASL_PASSWORD: "hush" },
-      /^PCAPTS_X_SASL_PASSWORD sasl\.password cannot be had: [^"]*listener of the cluster$/,
+      { PCAPTS_X_SECURITY_PROTOCOL: "SASL_SSL", PCAPTS_X_SASL_MECHANISM: "PLAIN" },
+      /^sasl\.mechanism=PLAIN needs sasl\.username: give it with -X sasl\.username=$/,
     ],
   ] as const) {
     await assert.rejects(

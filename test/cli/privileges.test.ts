@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 import { findUser } from "../../src/cli/privileges.ts";
+import { projectRoot } from "../brokers.ts";
 import { runPcapts } from "./pcapts-process.ts";
 
 const run = promisify(execFile);
@@ -48,10 +49,14 @@ test("findUser() refuses what is no user", () => {
 });
 
 /** What a root process says of itself after it has changed to a user. */
-async function drop(user: string, ...prefix: string[]): Promise<string> {
+function drop(user: string, ...prefix: string[]): Promise<string> {
+  return dropBy(PRIVILEGES, user, ...prefix);
+}
+
+async function dropBy(program: string, user: string, ...prefix: string[]): Promise<string> {
   const script = `
     import { readFileSync } from "node:fs";
-    import { dropPrivileges, findUser } from ${JSON.stringify(PRIVILEGES)};
+    import { dropPrivileges, findUser } from ${JSON.stringify(program)};
     const said = [];
     const logger = { debug() {}, info: (line) => said.push(line), warn() {}, error() {} };
     try {
@@ -100,6 +105,24 @@ test("dropPrivileges() fails where root may not change its user", async () => {
     await drop("daemon", "setpriv", "--bounding-set=-setuid,-setgid"),
     'PRIVILEGES_NOT_DROPPED: Cannot change to user "daemon": EPERM, Operation not permitted; ' +
       "changing needs CAP_SETUID and CAP_SETGID",
+  );
+});
+
+// kafkajs loads its requests one by one: Kafka "could not be reached" for half a minute, for want of a module.
+test("dropPrivileges() fails where the user may not read the installation", async () => {
+  const home = path.join(directory, "root");
+  mkdirSync(path.join(home, "node_modules"), { recursive: true, mode: 0o700 });
+  cpSync(path.join(projectRoot, "dist/src"), path.join(home, "dist/src"), { recursive: true });
+  symlinkSync(
+    path.join(projectRoot, "node_modules/kafkajs"),
+    path.join(home, "node_modules/kafkajs"),
+  );
+  writeFileSync(path.join(home, "package.json"), `{ "type": "module" }`);
+  const program = path.join(home, "dist/src/cli/privileges.js");
+  assert.equal(
+    await dropBy(program, "daemon"),
+    `PRIVILEGES_NOT_DROPPED: Cannot go on as user "daemon", who may not read "${program}", where pcapts is ` +
+      "installed; install it where every user may read it, such as /usr/local",
   );
 });
 

@@ -43,6 +43,7 @@ test("resolveKafkaSettings() has the documented defaults", () => {
     requestTimeoutMs: 60_000,
     retryBackoffMs: 100,
     retryBackoffMaxMs: 1000,
+    security: { protocol: "plaintext", tls: undefined, sasl: undefined },
   });
   assert.deepEqual(publisher, {
     idempotence: undefined,
@@ -118,15 +119,7 @@ test("resolveKafkaSettings() notes at debug level what changes nothing", () => {
   ]);
 });
 
-test("resolveKafkaSettings() refuses encryption and authentication as not there yet", () => {
-  for (const text of [
-    "sasl.password=hush",
-    "ssl.ca.location=/x",
-    "enable.ssl.certificate.verification=false",
-  ]) {
-    refused([text], /encryption and authentication are not there yet/);
-  }
-  refused(["security.protocol=SASL_SSL"], /"SASL_SSL" is not there yet/);
+test("resolveKafkaSettings() suggests the nearest name for one of security", () => {
   refused(["ssl.ca.locaton=x"], /did you mean ssl\.ca\.location\?$/);
   assert.equal(resolve(["security.protocol=PLAINTEXT"]).notes.length, 0);
 });

@@ -8,11 +8,7 @@ import {
   PROPERTY_TABLE,
   type PropertyRow,
 } from "../../src/config/kafka-properties.ts";
-import {
-  PROGRAM_PROPERTIES,
-  REFUSED_PROPERTIES,
-  SECURITY_PROPERTIES,
-} from "../../src/config/refused-properties.ts";
+import { PROGRAM_PROPERTIES, REFUSED_PROPERTIES } from "../../src/config/refused-properties.ts";
 import { parseValue, type ValueKind } from "../../src/config/value-kind.ts";
 import { pythonExecutable } from "../brokers.ts";
 
@@ -28,7 +24,8 @@ interface LibrdkafkaProperty {
 
 /** What librdkafka calls the type of a value, and what it is here. */
 const TYPES: Readonly<Record<string, readonly ValueKind["type"][]>> = {
-  string: ["text", "list"],
+  // Of some texts librdkafka's help alone says what they may be.
+  string: ["text", "list", "choice"],
   "pattern list": ["text"],
   integer: ["integer"],
   float: ["decimal"],
@@ -178,15 +175,22 @@ test("the defaults of all properties are values that they accept", () => {
 });
 
 test("isSecretProperty() tells secrets from settings", () => {
-  assert.deepEqual(SECURITY_PROPERTIES.filter(isSecretProperty), [
+  const names = [
+    ...PROPERTY_BY_NAME.keys(),
+    ...ACCEPTED_BY_NAME.keys(),
+    ...REFUSED_PROPERTIES.keys(),
+  ];
+  assert.deepEqual(names.filter(isSecretProperty).toSorted(), [
     "sasl.oauthbearer.assertion.private.key.passphrase",
     "sasl.oauthbearer.assertion.private.key.pem",
     "sasl.oauthbearer.client.credentials.client.secret",
     "sasl.oauthbearer.client.secret",
     "sasl.oauthbearer.config",
+    "sasl.oauthbearer.token",
     "sasl.password",
     "ssl.key.password",
     "ssl.key.pem",
     "ssl.keystore.password",
+    "ssl_key",
   ]);
 });

@@ -14,7 +14,13 @@ import { after, before, test } from "node:test";
 import { projectRoot, randomTopicName, sharedBroker } from "../brokers.ts";
 import { assertSameFrames, readCapture } from "../capture-frames.ts";
 import { buildCapture, buildUdpFrame } from "../fixtures/generate.ts";
-import { assertNoStackTrace, type Ended, RunningProcess, runPcapts } from "./pcapts-process.ts";
+import {
+  assertNoStackTrace,
+  type Ended,
+  RunningProcess,
+  runPcapts,
+  succeedPcapts,
+} from "./pcapts-process.ts";
 
 /*
  * The package as it would be published: packed, installed into an empty prefix, used from there.
@@ -107,8 +113,19 @@ test("the installed program publishes and consumes", async () => {
   assertSameFrames(readCapture(consumed.stdout).frames, readCapture(input).frames);
 });
 
+test("the installed program captures, although no script of the package may run", async () => {
+  const { stdout } = await succeedPcapts(["-D"], { command: program() });
+  assert.match(stdout.toString(), /^\d+\.lo \[/m);
+  const { bootstrap } = await sharedBroker();
+  const line = ["-p", "-i", "lo", "-k", bootstrap, "-t", randomTopicName(), "-a", "duration:1"];
+  const { stderr } = await succeedPcapts(line, { command: program() });
+  assert.match(stderr, /INFO: Capturing on lo \(EN10MB, snaplen 262144\) with libpcap \d/);
+});
+
 test("a capture without the addon of cap is refused in one sentence that says how to build it", async () => {
-  const { status, stderr } = await runPcapts(["-p", "-i", "lo"], { command: program() });
+  const { status, stderr } = await runPcapts(["-p", "-i", "lo", "--engine", "cap"], {
+    command: program(),
+  });
   assert.equal(status, 1, stderr);
   assertNoStackTrace(stderr);
   const errors = stderr.split("\n").filter((line) => line.includes(" ERROR: "));

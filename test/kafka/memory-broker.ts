@@ -5,6 +5,7 @@ import type { EncodedRequest } from "../../src/kafka-wire/api.ts";
 import { API } from "../../src/kafka-wire/api.ts";
 import { KAFKA_ERROR_CODE } from "../../src/kafka-wire/error-codes.ts";
 import { readRecordBatchHeader, RecordCursor } from "../../src/kafka-wire/record-batch-reader.ts";
+import { ANONYMOUS } from "../../src/kafka/client-identity.ts";
 import type { BrokerConnection } from "../../src/kafka/broker-connection.ts";
 import type { BrokerPath } from "../../src/kafka/broker-path.ts";
 import type { BrokerAddress } from "../../src/kafka/client-options.ts";
@@ -47,6 +48,7 @@ interface ProducerState {
  * transport; real Kafka is in test/integration.
  */
 export class MemoryBroker implements Transport {
+  readonly principal = ANONYMOUS;
   readonly logs: LoggedRecord[][];
   /** Batches that came compressed. */
   compressedBatches = 0;

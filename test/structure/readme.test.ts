@@ -1,11 +1,22 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { parseCommandLine } from "../../src/cli/parse-command-line.ts";
 import { parsePropertyAssignment, resolveKafkaSettings } from "../../src/config/kafka-settings.ts";
 import { normaliseArgv } from "../../src/config/normalise-argv.ts";
+import { parsePropertyFile } from "../../src/config/property-file.ts";
 import { projectRoot } from "../brokers.ts";
+import { Certificates } from "../certificates.ts";
 
 const PAGES = [
   ...readdirSync(projectRoot).filter((name) => name.endsWith(".md")),
@@ -13,6 +24,12 @@ const PAGES = [
     .filter((name) => name.endsWith(".md"))
     .map((name) => path.join("docs", name)),
 ].toSorted();
+
+/** Where the pages have a user's certificates, keytab and secrets; they stand here in the tests. */
+const PLACE = "/etc/pcapts/";
+const place = mkdtempSync(path.join(tmpdir(), "pcapts-readme-")) + path.sep;
+after(() => rmSync(place, { recursive: true, force: true }));
+fillPlace();
 
 /** What ends a command in a shell's line. */
 const SHELL_OPERATORS = new Set(["|", "||", "&", "&&", ";", ">", ">>", "2>", "<", "#"]);
@@ -70,14 +87,31 @@ function accept(command: readonly string[]): void {
   const normal = normaliseArgv(command);
   // These are answered before the rules between flags are looked at.
   if (normal.includes("--help") || normal.includes("--version")) return;
-  const { values } = parseCommandLine(command);
+  const { values } = parseCommandLine(command.map((word) => word.replaceAll(PLACE, place)));
   if (!values.producer && !values.consumer) return;
+  const file = values.config?.startsWith(place) === true ? values.config : undefined;
   resolveKafkaSettings({
     mode: values.producer ? "producer" : "consumer",
-    properties: values["kafka-property"].map((text) => parsePropertyAssignment(text, "-X")),
+    properties: [
+      ...(file === undefined ? [] : parsePropertyFile(readFileSync(file, "utf8"), file)),
+      ...values["kafka-property"].map((text) => parsePropertyAssignment(text, "-X")),
+    ],
     brokers: values["kafka-broker"],
     connectTimeoutMs: values["connect-timeout"] * 1000,
   });
+}
+
+function fillPlace(): void {
+  const certificates = new Certificates(place);
+  certificates.createAuthorities();
+  copyFileSync(certificates.authority, path.join(place, "ca.pem"));
+  certificates.createClient("probe");
+  writeFileSync(path.join(place, "probe.keytab"), Buffer.from([5, 2]));
+  // The block of properties that the page itself shows.
+  const { blocks } = splitPage(readPage("docs/security.md"));
+  const secrets = blocks.find(({ text }) => text.includes("sasl.password="));
+  assert.ok(secrets !== undefined, "docs/security.md shows the file of secrets");
+  writeFileSync(path.join(place, "secrets"), secrets.text);
 }
 
 /**

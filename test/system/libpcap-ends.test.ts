@@ -186,6 +186,8 @@ test(
   async () => {
     const { status, words } = await runWhileFlooded(`${PACKET_SOCKETS}
     console.log("captures");
+    // 20 rings of the usual size would be 1.3 GB.
+    options.bufferBytes = 1024 * 1024;
     for (let round = 0; round < 20; round++) await open();
     console.log("open:", packetSockets(process.pid) > 0);
     for (let round = 0; round < 10; round++) {
@@ -198,6 +200,28 @@ test(
   },
 );
 
+// The buffers stayed with the source, 4 MiB of each that was kept for its counters.
+test("a source that is stopped gives its ring and its buffers back at once", LIMIT, async () => {
+  const { status, words } = await runWhileFlooded(`
+    console.log("captures");
+    const { arrayBuffers, rss } = process.memoryUsage();
+    const sources = [];
+    for (let round = 0; round < 10; round++) {
+      const source = await open();
+      sources.push(source);
+      for await (const { frameCount } of source.chunks()) if (frameCount > 0) void source.stop();
+    }
+    global.gc();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    global.gc();
+    const now = process.memoryUsage();
+    const MIB = 1024 * 1024;
+    console.log("kept:", now.arrayBuffers - arrayBuffers < 4 * MIB, now.rss - rss < 200 * MIB);
+    console.log("counted:", sources.every((source) => source.counters().received > 0));`);
+  assert.equal(status, 0, words);
+  assert.match(words, /kept: true true\ncounted: true/);
+});
+
 test("programs that are started later do not inherit the capture", LIMIT, async () => {
   const { status, words } = await runWhileFlooded(`${PACKET_SOCKETS}
     const source = await open();
@@ -206,6 +230,46 @@ test("programs that are started later do not inherit the capture", LIMIT, async 
     await source.stop();`);
   assert.equal(status, 0, words);
   assert.match(words, /own: 1 inherited: 0/);
+});
+
+test("an interface that goes before the capture starts ends it", LIMIT, async () => {
+  for (const go of ["down", "remove"] as const) {
+    const other = await createVethPair();
+    try {
+      const source = await open(other.name);
+      await other[go]();
+      const reading = await startReading(source);
+      await assert.rejects(reading.ended, { code: "INTERFACE_GONE" });
+    } finally {
+      await other.remove();
+    }
+  }
+});
+
+test("an interface that goes down in a flood ends the capture", LIMIT, async () => {
+  const other = await createVethPair();
+  try {
+    const reading = await startReading(await open(other.name));
+    const sending = other.send(FLOOD, ["-t", "-K", "-l50"]).catch(() => {});
+    await waitUntil(() => reading.frames.length > 5000);
+    await other.down();
+    await assert.rejects(reading.ended, { code: "INTERFACE_GONE" });
+    await sending;
+  } finally {
+    await other.remove();
+  }
+});
+
+// Its read says EAGAIN, which libpcap hands on as an error: the capture ended with the first look.
+test("a device of netfilter that has nothing to read yet goes on", LIMIT, async () => {
+  const source = await open("nflog");
+  const reading = await startReading(source);
+  let isOver = false;
+  reading.ended.finally(() => (isOver = true)).catch(() => {});
+  await veth.send(FLOOD, ["--pps=5000"]);
+  assert.equal(isOver, false);
+  await source.stop();
+  await reading.ended;
 });
 
 test("several interfaces make one source, each frame with its interface", LIMIT, async () => {

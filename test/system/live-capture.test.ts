@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { randomInt } from "node:crypto";
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { after, before, describe, test } from "node:test";
-import { createTopic, randomTopicName, sharedBroker } from "../brokers.ts";
+import { createTopic, projectRoot, randomTopicName, sharedBroker } from "../brokers.ts";
 import { readCapture } from "../capture-frames.ts";
 import { buildCapture, buildUdpFrame } from "../fixtures/generate.ts";
 import { countRecords, runProgram } from "../integration/other-programs.ts";
@@ -242,6 +245,39 @@ for (const engine of ["libpcap", "cap"] as const) {
   });
 }
 
+test("an installation without the addon captures by cap, and says why", LIMIT, async () => {
+  const installation = mkdtempSync(path.join(tmpdir(), "pcapts-without-addon-"));
+  try {
+    for (const part of ["bin", "package.json", "dist/src"]) {
+      cpSync(path.join(projectRoot, part), path.join(installation, part), { recursive: true });
+    }
+    symlinkSync(path.join(projectRoot, "node_modules"), path.join(installation, "node_modules"));
+    const command = [process.execPath, path.join(installation, "bin/pcapts.js")] as never;
+    const topic = await newTopic();
+    const line = ["-p", "-k", bootstrap, "-t", topic, "-ll", "DEBUG", "-i", veth.name];
+    const producer = startPcapts(line, { command });
+    await producer.says(/Engine cap captures on interface/);
+    await send(veth, 20);
+    const { stderr } = await stopAfter(producer, 20);
+    assert.match(
+      stderr,
+      /WARN: Interface ".*" is captured by engine cap: Cannot load .* "libpcap": /,
+    );
+    assert.match(stderr, /INFO: Capturing on .* with cap: times are taken when a frame is read/);
+    assert.match(stderr, /INFO: received unknown = dropped by the kernel unknown /);
+    assert.deepEqual(await numbersIn(topic), numbers(20));
+
+    // Nothing else can filter a file.
+    const input = buildCapture({ frames: frames(1) });
+    const filtered = await runPcapts(["-p", "-r", "-", "udp"], { command, input });
+    assert.equal(filtered.status, 1);
+    assert.match(filtered.stderr, /ERROR: Cannot load the capture engine "libpcap": /);
+    assert.doesNotMatch(filtered.stderr, /Connecting to Kafka/);
+  } finally {
+    rmSync(installation, { recursive: true });
+  }
+});
+
 test(
   "one of several interfaces that goes down ends the run with every frame accounted for",
   LIMIT,
@@ -308,9 +344,11 @@ test("--time-stamp-precision nano keeps what is below a microsecond", LIMIT, asy
 
 test("-y opens an interface with another of its link types", LIMIT, async () => {
   const topic = await newTopic();
-  const args = ["-i", "any", "-y", "linux_sll2", "udp src port 1025"];
-  const producer = await capture(topic, args);
-  await send(veth, 4);
+  // "any" sees what everything else on this machine sends: this number is in no other frame.
+  const sequence = randomInt(2 ** 31, 2 ** 32);
+  const filter = `udp[8:4] = ${sequence}`;
+  const producer = await capture(topic, ["-i", "any", "-y", "linux_sll2", filter]);
+  await veth.send(buildCapture({ frames: [{ bytes: buildUdpFrame(sequence, FRAME_BYTES) }] }));
   const { stderr } = await stopAfter(producer, 1);
   assert.match(stderr, /Capturing on any \(LINUX_SLL2, snaplen 262144\)/);
   assert.equal(readCapture(await consume(bootstrap, topic)).linkType, 276);
