@@ -52,10 +52,7 @@ export class FrameHeaderEncoder {
     this.#statics = interfaces.map(({ linkType, name, sensor }) => {
       const headers: [string, string][] = [];
       if (all || linkType !== ETHERNET) headers.push(["linktype", String(linkType)]);
-      // A capture file may hold several, too; a name that is not known says nothing.
-      if (all || nameInterface || (interfaces.length > 1 && name !== "")) {
-        headers.push(["iface", name]);
-      }
+      if (all || nameInterface) headers.push(["iface", name]);
       if (all) headers.push(["sensor", sensor]);
       return {
         count: headers.length,
