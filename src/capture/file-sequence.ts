@@ -85,7 +85,7 @@ class FileSequence implements FrameSource {
 
   async *#readCurrent(): AsyncGenerator<FrameChunk, void, void> {
     try {
-      yield* this.#current.chunks() as AsyncIterable<FrameChunk>;
+      yield* this.#current.chunks();
     } catch (error) {
       this.#note(error);
     }

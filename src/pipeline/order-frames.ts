@@ -92,7 +92,7 @@ export class FrameOrder {
     const ask = async (): Promise<FetchedChunk | undefined> => {
       try {
         const { done, value } = await source.next();
-        return done === true ? undefined : (value as FetchedChunk);
+        return done === true ? undefined : value;
       } catch (error) {
         failure = { error };
         return undefined;
