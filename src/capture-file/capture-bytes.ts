@@ -46,7 +46,7 @@ export class CaptureBytes {
     }
   }
 
-  /** @param start phrase for what is wrong: `it is empty` */
+  /** @param phrase for what is wrong: `it is empty` */
   notACapture(phrase: string): PcaptsError {
     return new PcaptsError("FILE_NOT_A_CAPTURE", `Cannot read "${this.name}": ${phrase}`);
   }

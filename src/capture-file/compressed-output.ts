@@ -63,7 +63,7 @@ export class CompressedOutput extends Writable {
     this.#pieces.push(Buffer.from(bytes));
     this.#length += bytes.length;
     if (this.#length >= MEMBER_BYTES) {
-      this.flush().then(() => done(), done);
+      void this.#flushThen(done);
       return;
     }
     this.#timer ??= setTimeout(() => {
@@ -73,12 +73,25 @@ export class CompressedOutput extends Writable {
   }
 
   override _final(done: (error?: Error | null) => void): void {
-    this.flush().then(() => this.#target.end((error?: Error | null) => done(error)), done);
+    void this.#flushThen((failure) => {
+      if (failure) done(failure);
+      else this.#target.end(done);
+    });
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     clearTimeout(this.#timer);
     done(error);
+  }
+
+  async #flushThen(done: (error?: Error | null) => void): Promise<void> {
+    let failure: Error | undefined;
+    try {
+      await this.flush();
+    } catch (error) {
+      failure = error as Error;
+    }
+    done(failure);
   }
 
   async #emit(bytes: Buffer): Promise<void> {

@@ -172,7 +172,7 @@ export class Fetcher {
   /** Stops at these offsets from now on. */
   endAt(until: ReadonlyMap<number, bigint>): void {
     this.#until = until;
-    for (const partition of [...this.#positions.keys()]) this.#finishIfAtEnd(partition);
+    for (const partition of this.#positions.keys()) this.#finishIfAtEnd(partition);
     this.#wake();
   }
 

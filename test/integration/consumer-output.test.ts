@@ -41,9 +41,9 @@ const reading = (of = topic): string[] => ["-c", "-k", bootstrap, "-t", of, "-o"
 
 function isInOrder(of: readonly CapturedFrame[]): boolean {
   return of.every(({ seconds, fraction }, n) => {
-    const before = of[n - 1];
-    if (before === undefined) return true;
-    return seconds > before.seconds || (seconds === before.seconds && fraction >= before.fraction);
+    const last = of[n - 1];
+    if (last === undefined) return true;
+    return seconds > last.seconds || (seconds === last.seconds && fraction >= last.fraction);
   });
 }
 

@@ -119,9 +119,8 @@ test(
   "names of interfaces come back in a pcapng file, with a block and its statistics for each",
   { timeout: 60_000 },
   async () => {
-    const [file = ""] = makeFormatCaptures(path.join(scratch, "names")).filter((each) =>
-      each.endsWith("rare.pcapng"),
-    );
+    const files = makeFormatCaptures(path.join(scratch, "names"));
+    const file = files.find((each) => each.endsWith("rare.pcapng"))!;
     const output = await sendThrough([file], "names");
     const { stdout } = await runProgram(["capinfos", output]);
     const info = stdout.toString();
