@@ -74,7 +74,7 @@ export function formatCaptureDate(seconds: number, microseconds: number): string
  *
  * @param seconds capture time, shown in the local zone
  * @param fraction microseconds, or nanoseconds as `nanosecond` says
- * @param line {@link formatSummaryLine}'s
+ * @param line what `formatSummaryLine` says of the frame
  */
 export function formatSummary(
   seconds: number,
