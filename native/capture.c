@@ -320,21 +320,31 @@ static char *join_expressions(const char *filter, const char *exclusion)
   return joined;
 }
 
-/* Gives the kernel the expression; false where it cannot be run there. The handle is the caller's. */
-static bool filter_in_kernel(struct capture *capture, const char *filter, const char *exclusion)
+/* Compiles what the kernel is to run; false where it cannot be run there. */
+static bool compile_for_kernel(struct capture *capture, const char *filter, const char *exclusion,
+                               struct bpf_program *program)
 {
   if (!capture->is_packet_socket)
     return false;
   char words[PCAP_ERRBUF_SIZE];
-  struct bpf_program program;
   char *joined = join_expressions(filter, exclusion);
-  bool is_compiled =
-      joined != NULL && filter_compile_live(&program, capture->pcap, joined, words);
+  bool is_compiled = joined != NULL && filter_compile_live(program, capture->pcap, joined, words);
   free(joined);
-  if (!is_compiled)
+  return is_compiled;
+}
+
+static bool attach(struct capture *capture, const struct bpf_program *program)
+{
+  return filter_attach(pcap.fileno(capture->pcap), program, capture->is_cooked, capture->facts.dlt);
+}
+
+/* Gives the kernel an expression; false where it cannot be run there. */
+static bool filter_in_kernel(struct capture *capture, const char *filter)
+{
+  struct bpf_program program;
+  if (!compile_for_kernel(capture, filter, "", &program))
     return false;
-  bool is_attached = filter_attach(pcap.fileno(capture->pcap), &program, capture->is_cooked,
-                                   capture->facts.dlt);
+  bool is_attached = attach(capture, &program);
   pcap.freecode(&program);
   return is_attached;
 }
@@ -350,50 +360,61 @@ static bool compile_here(struct capture *capture, const char *expression,
 }
 
 /*
- * Chooses who filters: the kernel both, or the kernel what the user asked for, or the thread all of it.
+ * For what the kernel does not run as a whole: it runs what the user asked for, or the thread all of it.
  * The handle is the caller's.
+ */
+static bool filter_here(struct capture *capture, const char *exclusion,
+                        struct bpf_program *user_filter, struct capture_error *error)
+{
+  if (exclusion[0] != '\0' && filter_in_kernel(capture, capture->filter))
+    return true;
+  if (capture->filter[0] != '\0' && !compile_here(capture, capture->filter, user_filter, error))
+    return false;
+  /* Of the kernel only the snaplen is asked. */
+  if (!capture->is_packet_socket || filter_in_kernel(capture, ""))
+    return true;
+  fail(error, PCAP_ERROR, "the kernel takes no filter");
+  pcap.freecode(user_filter);
+  return false;
+}
+
+/*
+ * Chooses who filters, the kernel if it can. Programs are compiled without the handle: hundreds of
+ * brokers take a second, in which a full ring would drop frames.
  */
 static bool set_filters(struct capture *capture, const char *exclusion, struct capture_error *error)
 {
   struct bpf_program user_filter = {0};
   struct bpf_program excluding = {0};
+  struct bpf_program whole = {0};
   if (exclusion[0] != '\0' && !compile_here(capture, exclusion, &excluding, error))
     return false;
-  bool is_all_in_kernel = filter_in_kernel(capture, capture->filter, exclusion);
-  bool is_user_in_kernel =
-      is_all_in_kernel || (exclusion[0] != '\0' && filter_in_kernel(capture, capture->filter, ""));
-  if (!is_user_in_kernel) {
-    if (capture->filter[0] != '\0' &&
-        !compile_here(capture, capture->filter, &user_filter, error)) {
-      pcap.freecode(&excluding);
-      return false;
-    }
-    /* Of the kernel only the snaplen is asked. */
-    if (capture->is_packet_socket && !filter_in_kernel(capture, "", "")) {
-      fail(error, PCAP_ERROR, "the kernel takes no filter");
-      pcap.freecode(&excluding);
-      pcap.freecode(&user_filter);
-      return false;
-    }
+  bool is_compiled = compile_for_kernel(capture, capture->filter, exclusion, &whole);
+  use_handle(capture);
+  bool is_all_in_kernel = is_compiled && attach(capture, &whole);
+  bool is_set = is_all_in_kernel || filter_here(capture, exclusion, &user_filter, error);
+  if (is_set) {
+    pcap.freecode(&capture->user_filter);
+    pcap.freecode(&capture->exclusion);
+    capture->user_filter = user_filter;
+    capture->exclusion = excluding;
+    update_stats(capture);
+    capture->exclusion_until =
+        is_all_in_kernel
+            ? capture->stats.received - capture->stats.dropped + FILTER_SLACK_FRAMES
+            : UINT64_MAX;
+  } else {
+    pcap.freecode(&excluding);
   }
-  pcap.freecode(&capture->user_filter);
-  pcap.freecode(&capture->exclusion);
-  capture->user_filter = user_filter;
-  capture->exclusion = excluding;
-  update_stats(capture);
-  capture->exclusion_until =
-      is_all_in_kernel
-          ? capture->stats.received - capture->stats.dropped + FILTER_SLACK_FRAMES
-          : UINT64_MAX;
-  return true;
+  leave_handle(capture);
+  if (is_compiled)
+    pcap.freecode(&whole);
+  return is_set;
 }
 
 bool capture_exclude(struct capture *capture, const char *exclusion, struct capture_error *error)
 {
-  use_handle(capture);
-  bool is_set = capture->pcap == NULL || set_filters(capture, exclusion, error);
-  leave_handle(capture);
-  return is_set;
+  return capture->pcap == NULL || set_filters(capture, exclusion, error);
 }
 
 static bool passes(const struct capture *capture, const struct pcap_pkthdr *header,

@@ -16,12 +16,16 @@ import { randomBytes, randomInt } from "node:crypto";
 import { once } from "node:events";
 import * as fs from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Admin, Kafka, logLevel } from "kafkajs";
-import { endProcess, spawnWithParent, waitUntilListening } from "./server-process.ts";
+import {
+  endProcess,
+  makeServerDirectory,
+  spawnWithParent,
+  waitUntilListening,
+} from "./server-process.ts";
 
 /** Kafka versions that `scripts/setup` can fetch: the first with `--test`, the others with `--long`. */
 export type KafkaVersion = "4.3.0" | "3.9.1" | "2.7.2";
@@ -134,9 +138,8 @@ export function sharedBroker(): Promise<{ bootstrap: string }> {
 
 /** Starts a broker on free ports with an empty log; resolves when it serves. */
 export async function startBroker(options: BrokerOptions = {}): Promise<TestBroker> {
-  removeAbandonedDirectories();
   for (let attempt = 1; ; attempt++) {
-    const directory = fs.mkdtempSync(path.join(tmpdir(), `${DIRECTORY_PREFIX}${process.pid}-`));
+    const directory = makeServerDirectory(DIRECTORY_PREFIX);
     const names = Object.keys(options.listeners ?? {});
     const [port = 0, controllerPort = 0, ...others] = await freePorts(2 + names.length);
     const listenerPorts = Object.fromEntries(names.map((name, n) => [name, others[n] ?? 0]));
@@ -512,15 +515,6 @@ function watchExit(): void {
   process.on("exit", () => {
     for (const broker of liveBrokers) broker.removeNow();
   });
-}
-
-/** What killed test processes left behind; the directory's name holds the process id. */
-function removeAbandonedDirectories(): void {
-  for (const name of fs.readdirSync(tmpdir())) {
-    const pid = Number(new RegExp(`^${DIRECTORY_PREFIX}(\\d+)-`).exec(name)?.[1]);
-    if (Number.isNaN(pid) || fs.existsSync(`/proc/${pid}`)) continue;
-    fs.rmSync(path.join(tmpdir(), name), { recursive: true, force: true });
-  }
 }
 
 function formatProperties(properties: Record<string, string | number | boolean>): string {

@@ -9,10 +9,14 @@
 import { type ChildProcess, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
-import { tmpdir } from "node:os";
 import path from "node:path";
 import { freePort } from "./brokers.ts";
-import { endProcess, spawnWithParent, waitUntilListening } from "./server-process.ts";
+import {
+  endProcess,
+  makeServerDirectory,
+  spawnWithParent,
+  waitUntilListening,
+} from "./server-process.ts";
 
 /** How a principal differs from the plain one. */
 export interface PrincipalOptions {
@@ -76,7 +80,7 @@ const DIRECTORY_PREFIX = "pcapts-realm-";
 
 /** Makes a realm and starts its KDC; resolves when it serves. */
 export async function startKerberosRealm(): Promise<RunningKerberosRealm> {
-  const directory = fs.mkdtempSync(path.join(tmpdir(), DIRECTORY_PREFIX));
+  const directory = makeServerDirectory(DIRECTORY_PREFIX);
   const realm = new RealmWithKdc(directory, await freePort());
   try {
     realm.prepare();

@@ -24,9 +24,9 @@
  */
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
-import { tmpdir } from "node:os";
 import path from "node:path";
 import kafkajs, { type AclOperationTypes } from "kafkajs";
+import { makeServerDirectory } from "./server-process.ts";
 import { addScramUsers } from "./scram-users.ts";
 import {
   type BrokerOptions,
@@ -152,7 +152,7 @@ function openCluster(factsFile: string): SecureCluster {
 export async function startSecureCluster(
   version: KafkaVersion = "4.3.0",
 ): Promise<RunningSecureCluster> {
-  const directory = fs.mkdtempSync(path.join(tmpdir(), "pcapts-secure-"));
+  const directory = makeServerDirectory("pcapts-secure-");
   const started: { remove(): Promise<void> }[] = [];
   const remove = async (): Promise<void> => {
     for (const part of started.toReversed()) await part.remove();

@@ -2,6 +2,8 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import * as fs from "node:fs";
 import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /*
@@ -10,6 +12,20 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 20_000;
+
+/**
+ * Makes a temporary directory for a server, and removes those that killed test processes left behind.
+ *
+ * @param prefix of its name, before this process's id
+ */
+export function makeServerDirectory(prefix: string): string {
+  for (const name of fs.readdirSync(tmpdir())) {
+    const pid = Number(new RegExp(`^${prefix}(\\d+)-`).exec(name)?.[1]);
+    if (Number.isNaN(pid) || fs.existsSync(`/proc/${pid}`)) continue;
+    fs.rmSync(path.join(tmpdir(), name), { recursive: true, force: true });
+  }
+  return fs.mkdtempSync(path.join(tmpdir(), `${prefix}${process.pid}-`));
+}
 
 let setprivWorks: boolean | undefined;
 

@@ -64,6 +64,19 @@ export class ByteReader {
     return this.bytes.readBigInt64BE(this.skip(8));
   }
 
+  /** UNSIGNED_VARINT: seven bits a byte, lowest first, at most five bytes. */
+  readUnsignedVarint(): number {
+    let value = 0;
+    let factor = 1;
+    for (let count = 0; count < 5; count++) {
+      const byte = this.bytes[this.skip(1)]!;
+      value += (byte & 0x7f) * factor;
+      if (byte < 0x80) return value;
+      factor *= 128;
+    }
+    throw new ByteRangeError(`varint before ${this.offset} is too long`);
+  }
+
   /** STRING: 16-bit length, then UTF-8. */
   readString(): string {
     const length = this.readInt16();

@@ -75,4 +75,22 @@ export class ByteWriter {
     this.#bytes.set(value, at);
     return this;
   }
+
+  /** The bytes as they are, without a length. */
+  writeRaw(value: Uint8Array): this {
+    const at = this.#reserve(value.length);
+    this.#bytes.set(value, at);
+    return this;
+  }
+
+  /** UNSIGNED_VARINT: seven bits a byte, lowest first, of 0 to 2^32 - 1. */
+  writeUnsignedVarint(value: number): this {
+    let rest = value;
+    while (rest >= 0x80) {
+      this.#bytes[this.#reserve(1)] = (rest % 0x80) | 0x80;
+      rest = Math.floor(rest / 0x80);
+    }
+    this.#bytes[this.#reserve(1)] = rest;
+    return this;
+  }
 }

@@ -274,7 +274,7 @@ function explain(failure: CapFailure, options: LiveSourceOptions): PcaptsError {
     );
   }
   const error = openingError(options.interfaceName, { reason }, failure.interfaceNames);
-  const isOther = error.code === "CAPTURE_FAILED" && error.message.endsWith(reason);
+  const isOther = error.code === "CAPTURE_FAILED" && error.message.includes(reason);
   if (
     isOther &&
     options.filter !== "" &&

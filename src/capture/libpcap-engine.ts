@@ -155,8 +155,17 @@ class LibpcapSource implements LiveSource {
   }
 
   async exclude(expression: string): Promise<boolean> {
-    if (expression !== "" && !this.#canMatch(expression)) return false;
-    if (this.#isStarted) this.#addon.exclude(this.#session, expression);
+    if (this.#isStarted && this.#exclusion !== "") {
+      // It has been seen that there is something to match; long expressions take their time to compile.
+      try {
+        this.#addon.exclude(this.#session, expression);
+      } catch (cause) {
+        throw filterError(expression, reasonOf(cause), cause);
+      }
+    } else {
+      if (expression !== "" && !this.#canMatch(expression)) return false;
+      if (this.#isStarted) this.#addon.exclude(this.#session, expression);
+    }
     this.#exclusion = expression;
     return true;
   }

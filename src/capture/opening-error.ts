@@ -41,7 +41,10 @@ export function openingError(
       { cause },
     );
   }
-  return new PcaptsError("CAPTURE_FAILED", `${action}: ${reason}`, { cause });
+  const advice = /\bring\b|allocate memory/i.test(reason)
+    ? "; a usual -B, --buffer-size (65536 KiB) may do"
+    : "";
+  return new PcaptsError("CAPTURE_FAILED", `${action}: ${reason}${advice}`, { cause });
 }
 
 /** Whether what {@link openingError} says is that there is no such interface now, or that it is down. */

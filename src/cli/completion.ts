@@ -1,3 +1,4 @@
+import { BROKER_OPTION_TABLE } from "../config/broker-option-table.ts";
 import { PROPERTY_TABLE, type PropertyRow } from "../config/kafka-properties.ts";
 import { OPTION_TABLE, type OptionRow } from "../config/option-table.ts";
 import type { ValueKind } from "../config/value-kind.ts";
@@ -13,6 +14,7 @@ export type Shell = "bash" | "zsh" | "fish";
 
 const ROWS: readonly OptionRow[] = OPTION_TABLE.filter((row: OptionRow) => !row.comesLater);
 const PROPERTIES: readonly PropertyRow[] = PROPERTY_TABLE;
+const BROKER_ROWS: readonly OptionRow[] = BROKER_OPTION_TABLE;
 const INTERFACES = "/sys/class/net";
 
 /**
@@ -109,6 +111,19 @@ _pcapts() {
     prev="\${cur%%=*}"
     cur="\${cur#*=}"
   fi
+  if [[ $line =~ ^[^[:space:]]+[[:space:]]+broker[[:space:]] ]]; then
+    if [[ $prev == --data-dir ]]; then
+      compopt -o filenames
+      mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+    elif [[ $cur == -* ]]; then
+      COMPREPLY=($(compgen -W "${BROKER_ROWS.flatMap(listNames).join(" ")}" -- "$cur"))
+    fi
+    return
+  fi
+  if [[ $line =~ ^[^[:space:]]+[[:space:]]+b[a-z]*$ ]]; then
+    COMPREPLY=(broker)
+    return
+  fi
   _pcapts_value "$prev" && return
   if [[ $cur == -X* ]]; then
     cur="\${cur#-X}"
@@ -130,17 +145,20 @@ function quote(text: string): string {
 
 function formatZsh(): string {
   const escape = (text: string): string => text.replace(/[[\]:\\]/g, String.raw`\$&`);
-  const specs = ROWS.flatMap((row) => {
-    const names = listNames(row);
-    const many = row.repeat === "all" ? "*" : "";
-    const exclusive = many === "" ? `(${names.join(" ")})` : "";
-    return names.map((name) => {
-      // A value follows by itself, attached to a short name, or behind "=" of a long one.
-      const takes = row.value.type === "switch" ? "" : name.startsWith("--") ? "=" : "+";
-      const value = takes === "" ? "" : `:${escape(row.valueName ?? "value")}:${zshAction(row)}`;
-      return `    ${quote(`${exclusive}${many}${name}${takes}[${escape(row.help)}]${value}`)}`;
+  const specsOf = (rows: readonly OptionRow[]): string[] =>
+    rows.flatMap((row) => {
+      const names = listNames(row);
+      const many = row.repeat === "all" ? "*" : "";
+      const exclusive = many === "" ? `(${names.join(" ")})` : "";
+      return names.map((name) => {
+        // A value follows by itself, attached to a short name, or behind "=" of a long one.
+        const takes = row.value.type === "switch" ? "" : name.startsWith("--") ? "=" : "+";
+        const value = takes === "" ? "" : `:${escape(row.valueName ?? "value")}:${zshAction(row)}`;
+        return `    ${quote(`${exclusive}${many}${name}${takes}[${escape(row.help)}]${value}`)}`;
+      });
     });
-  });
+  const specs = specsOf(ROWS);
+  const brokerSpecs = specsOf(BROKER_ROWS);
   const properties = PROPERTIES.flatMap((row) => {
     const words = listWords(row.value).join(" ");
     const action = words === "" ? " " : `(${words})`;
@@ -167,6 +185,15 @@ _pcapts_interfaces() {
 
 _pcapts() {
   local -a options
+  if [[ $words[2] == broker ]]; then
+    options=(
+${brokerSpecs.join("\n")}
+    )
+    shift words
+    (( CURRENT-- ))
+    _arguments $options
+    return
+  fi
   options=(
 ${specs.join("\n")}
   )
@@ -190,13 +217,17 @@ function zshAction(row: OptionRow): string {
 }
 
 function formatFish(): string {
-  const lines = ROWS.map((row) => {
-    const parts = ["complete -c pcapts", `-l ${row.long}`];
+  const lineOf = (row: OptionRow, condition: readonly string[]): string => {
+    const parts = ["complete -c pcapts", ...condition, `-l ${row.long}`];
     // Under -s fish would group them, and take -pp for -p twice.
     if (row.short !== undefined) parts.push(`-o ${row.short.slice(1)}`);
     if (row.value.type !== "switch") parts.push(fishArguments(row));
     return `${[...parts, `-d ${fishQuote(row.help)}`].join(" ")}\n`;
-  });
+  };
+  const lines = ROWS.map((row) => lineOf(row, []));
+  const brokerLines = BROKER_ROWS.map((row) =>
+    lineOf(row, ["-n '__fish_seen_subcommand_from broker'"]),
+  );
   const properties = PROPERTIES.flatMap((row) =>
     [row.name, ...(row.aliases ?? [])].flatMap((name) => {
       const words = listWords(row.value);
@@ -210,7 +241,8 @@ function __pcapts_properties
 end
 
 complete -c pcapts -f
-${lines.join("")}`;
+complete -c pcapts -n __fish_use_subcommand -a broker -d ${fishQuote("a Kafka broker of one node")}
+${lines.join("")}${brokerLines.join("")}`;
 }
 
 function fishArguments(row: OptionRow): string {

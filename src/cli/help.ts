@@ -1,3 +1,4 @@
+import { BROKER_OPTION_TABLE } from "../config/broker-option-table.ts";
 import { OPTION_TABLE, type OptionRow } from "../config/option-table.ts";
 
 const WIDTH = 80;
@@ -12,7 +13,8 @@ const EXAMPLES = `examples:
   pcapts -c | wireshark -k -i -        watch frames as they come in
 `;
 
-const ENVIRONMENT = `environment:
+const ENVIRONMENT = `pcapts broker is a Kafka broker of one node; it has a --help of its own.
+environment:
   PCAPTS_KAFKA_BROKER=HOST:PORT and the like stand for flags,
   PCAPTS_X_LINGER_MS=20 and the like for properties; the command line wins
 `;
@@ -45,8 +47,37 @@ export function formatHelp(amount: "brief" | "all"): string {
     const later = rows.filter((row) => row.comesLater !== undefined);
     sections.push(`not there yet:\n${later.map(formatRow).join("")}`);
   }
-  const more = amount === "all" ? ENVIRONMENT : "pcapts --help all shows the rest.\n";
+  const more =
+    amount === "all"
+      ? ENVIRONMENT
+      : "pcapts --help all shows the rest, pcapts broker --help the broker's.\n";
   return `${USAGE_LINE}\n\n${sections.join("")}${EXAMPLES}${more}`;
+}
+
+/** The same for `pcapts broker`. */
+export const BROKER_USAGE_LINE = "usage: pcapts broker [flags]";
+
+const BROKER_HEAD = `${BROKER_USAGE_LINE}
+
+A Kafka broker of one node for this machine: topics on disk, consumer groups,
+idempotent producers. It is no cluster: there is one copy of everything, no
+transactions, and no security beyond loopback. For more, run Apache Kafka.
+
+`;
+
+const BROKER_EXAMPLES = `examples:
+  pcapts broker                                      at 127.0.0.1:9092, until Ctrl-C
+  pcapts broker --listen 127.0.0.1:19092 --data-dir ./kafka --fsync every
+`;
+
+/**
+ * The help of `pcapts broker`, from its option table.
+ *
+ * @returns whole lines
+ */
+export function formatBrokerHelp(): string {
+  const rows: readonly OptionRow[] = BROKER_OPTION_TABLE;
+  return `${BROKER_HEAD}flags:\n${rows.map(formatRow).join("")}${BROKER_EXAMPLES}`;
 }
 
 function formatRow(row: OptionRow): string {

@@ -14,13 +14,35 @@ import { catchStopSignals } from "./stop-signals.ts";
 export async function main(): Promise<void> {
   const argv = process.argv.slice(2);
   try {
+    if (argv[0] === "broker") {
+      await runBroker(argv.slice(1));
+      return;
+    }
     const answer = await answerQuestion(argv);
     if (answer === undefined) process.exit(await runCommand(argv));
     await writeAnswer(answer);
   } catch (error) {
-    process.stderr.write(await formatFailure(error));
+    process.stderr.write(await formatFailure(error, argv[0] === "broker"));
     process.exitCode = exitStatusOf(error);
   }
+}
+
+/** `pcapts broker` has flags of its own. */
+async function runBroker(argv: readonly string[]): Promise<void> {
+  const { parseBrokerCommandLine } = await import("./broker-command-line.ts");
+  if (argv.includes("-h") || parseBrokerCommandLine(argv).help) {
+    await writeAnswer((await import("./help.ts")).formatBrokerHelp());
+    return;
+  }
+  const values = parseBrokerCommandLine(argv);
+  const signals = catchStopSignals();
+  const logger = await openLogger(values);
+  process.exit(
+    await reportFailure(logger, async () => {
+      const { brokerCommand } = await import("./broker-command.ts");
+      return brokerCommand(values, { logger, signals });
+    }),
+  );
 }
 
 /** `--help` and `--version` win over all else on the line, right or wrong, as under argparse. */
@@ -77,15 +99,25 @@ async function runCommand(argv: readonly string[]): Promise<number> {
     return 0;
   }
   const signals = catchStopSignals();
-  const logger = await openLogger(line);
+  const logger = await openLogger(line.values);
   const context = { logger, signals };
-  try {
+  return reportFailure(logger, async () => {
     if (line.values.producer) {
       const { produceCommand } = await import("./produce-command.ts");
-      return await produceCommand(line, context);
+      return produceCommand(line, context);
     }
     const { consumeCommand } = await import("./consume-command.ts");
-    return await consumeCommand(line, context);
+    return consumeCommand(line, context);
+  });
+}
+
+/** Runs a command; what it throws becomes a message and the exit status, except for wrong use. */
+async function reportFailure(
+  logger: CommandLogger,
+  command: () => Promise<number>,
+): Promise<number> {
+  try {
+    return await command();
   } catch (error) {
     if (isUsageError(error)) throw error;
     logger.error(formatError(error, logger.isDebugEnabled()));
@@ -93,7 +125,9 @@ async function runCommand(argv: readonly string[]): Promise<number> {
   }
 }
 
-async function openLogger({ values }: CommandLine): Promise<CommandLogger> {
+async function openLogger(
+  values: Pick<CommandLine["values"], "log-level" | "log-format">,
+): Promise<CommandLogger> {
   const { createLogger } = await import("./logging.ts");
   const logger = await createLogger({
     level: values["log-level"],
@@ -115,9 +149,11 @@ function isUsageError(error: unknown): error is PcaptsError {
 }
 
 /** Errors that come before there is a logger, and wrong use whenever it is found. */
-async function formatFailure(error: unknown): Promise<string> {
+async function formatFailure(error: unknown, isBroker: boolean): Promise<string> {
   const message = `pcapts: error: ${formatError(error, false)}\n`;
   if (!isUsageError(error)) return message;
-  const { USAGE_LINE } = await import("./help.ts");
-  return `${USAGE_LINE}\n${message}pcapts --help lists the flags\n`;
+  const { BROKER_USAGE_LINE, USAGE_LINE } = await import("./help.ts");
+  return isBroker
+    ? `${BROKER_USAGE_LINE}\n${message}pcapts broker --help lists the flags\n`
+    : `${USAGE_LINE}\n${message}pcapts --help lists the flags\n`;
 }

@@ -50,9 +50,10 @@ function ask(wanted: string): string {
  *
  * @param user who it is afterwards
  * @param logger told what was done
+ * @param keytab what every login to Kafka reads, if that is with Kerberos
  * @throws PcaptsError PRIVILEGES_NOT_DROPPED
  */
-export function dropPrivileges(user: ProcessUser, logger: Logger): void {
+export function dropPrivileges(user: ProcessUser, logger: Logger, keytab?: string): void {
   const { name, uid, gid } = user;
   const laterModules = listLaterModules();
   try {
@@ -68,7 +69,21 @@ export function dropPrivileges(user: ProcessUser, logger: Logger): void {
       { cause },
     );
   }
-  refuseUnreadable(laterModules, name);
+  for (const path of laterModules) {
+    requireReadable(
+      path,
+      name,
+      "pcapts is installed there: install it where every user may read it, such as /usr/local",
+    );
+  }
+  if (keytab !== undefined) {
+    const path = keytab.replace(/^(WR)?FILE:/, "");
+    requireReadable(
+      path,
+      name,
+      `each login to Kafka reads this keytab: give it to that user (chown ${name})`,
+    );
+  }
   logger.info(`Changed to user "${name}" (${uid}:${gid}), for good`);
 }
 
@@ -77,18 +92,15 @@ function listLaterModules(): readonly string[] {
   return [import.meta.url, import.meta.resolve("kafkajs")].map((url) => fileURLToPath(url));
 }
 
-/** Otherwise Kafka could not be reached, for want of a module. */
-function refuseUnreadable(paths: readonly string[], userName: string): void {
-  for (const path of paths) {
-    try {
-      accessSync(path, constants.R_OK);
-    } catch (cause) {
-      throw new PcaptsError(
-        "PRIVILEGES_NOT_DROPPED",
-        `Cannot go on as user "${userName}", who may not read "${path}", where pcapts is installed; ` +
-          "install it where every user may read it, such as /usr/local",
-        { cause },
-      );
-    }
+/** Otherwise Kafka could not be reached, and for reasons that nobody would look for here. */
+function requireReadable(path: string, userName: string, advice: string): void {
+  try {
+    accessSync(path, constants.R_OK);
+  } catch (cause) {
+    throw new PcaptsError(
+      "PRIVILEGES_NOT_DROPPED",
+      `Cannot go on as user "${userName}", who may not read "${path}"; ${advice}`,
+      { cause },
+    );
   }
 }

@@ -1,7 +1,11 @@
 import { parseAutostop } from "../config/autostop.ts";
+import type { Broker } from "../broker/broker.ts";
+import type { KafkaSettings } from "../config/kafka-settings.ts";
+import { PcaptsError } from "../errors.ts";
 import type { CommandLine } from "../config/option-rules.ts";
 import type { LiveSource } from "../capture/live-source.ts";
 import type { ProcessUser } from "../capture/process-user.ts";
+import type { KafkaClientOptions } from "../kafka/client-options.ts";
 import type { Logger } from "../logger.ts";
 import type { ProduceSummary } from "../pipeline/pipeline-options.ts";
 import type { CommandContext } from "./command-context.ts";
@@ -25,10 +29,11 @@ export async function produceCommand(line: CommandLine, context: CommandContext)
   const { logger, signals } = context;
   const settings = await readKafkaSettings(line, "producer", logger);
   const user = readUser(values["relinquish-privileges"]);
+  const broker = values.embedded ? await startBroker(settings, logger) : undefined;
   // Opening may wait for a pipe's first bytes; nothing is lost by leaving then.
   signals.onStop(() => process.exit(0));
   const { source, interfaces } = await openSource(line, user, logger);
-  if (user !== undefined) dropPrivileges(user, logger);
+  if (user !== undefined) dropPrivileges(user, logger, keytabOf(settings.client));
   const { producePackets } = await import("../pipeline/produce-packets.ts");
 
   let stop = (): void => {};
@@ -60,7 +65,7 @@ export async function produceCommand(line: CommandLine, context: CommandContext)
     logger,
   );
   stop = () => run.stop();
-  return runToEnd(
+  const status = await runToEnd(
     run,
     {
       format: formatProduceSummary,
@@ -70,6 +75,8 @@ export async function produceCommand(line: CommandLine, context: CommandContext)
     },
     context,
   );
+  await broker?.close();
+  return status;
 }
 
 function reportInterface(source: LiveSource): PartReport {
@@ -78,6 +85,22 @@ function reportInterface(source: LiveSource): PartReport {
     message: formatInterfaceCounters(source.name, counters),
     fields: { interface: source.name, ...listFields(counters) },
   };
+}
+
+async function startBroker({ client }: KafkaSettings, logger: Logger): Promise<Broker> {
+  const [address, ...more] = client.brokers;
+  if (address === undefined || more.length > 0) {
+    throw new PcaptsError(
+      "USAGE",
+      "--embedded starts one broker: name one with -k, --kafka-broker",
+    );
+  }
+  const { startEmbeddedBroker } = await import("./broker-command.ts");
+  return startEmbeddedBroker(address, logger);
+}
+
+function keytabOf({ security }: KafkaClientOptions): string | undefined {
+  return security?.sasl?.mechanism === "GSSAPI" ? security.sasl.keytab : undefined;
 }
 
 /** Undefined where it is not asked for: an unknown user is refused before anything is opened. */

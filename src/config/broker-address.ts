@@ -52,6 +52,22 @@ function parseBrokerAddress(part: string, subject: string): BrokerAddress {
   return { host, port: parsePort(colon === -1 ? undefined : address.slice(colon + 1), refuse) };
 }
 
+/**
+ * An address to listen on: one broker's, whose port may also be 0.
+ *
+ * @param text `127.0.0.1:9092`
+ * @param subject what it was written for, as messages name it
+ * @throws PcaptsError USAGE
+ */
+export function parseListenAddress(text: string, subject: string): BrokerAddress {
+  const anyPort = /^(.*[^:]):0$/.exec(text);
+  const [address, ...more] = parseBrokerAddresses(anyPort?.[1] ?? text, subject);
+  if (address === undefined || more.length > 0) {
+    throw new PcaptsError("USAGE", `${subject} expects one HOST:PORT, not "${text}"`);
+  }
+  return anyPort === null ? address : { ...address, port: 0 };
+}
+
 function parsePort(text: string | undefined, refuse: (reason: string) => PcaptsError): number {
   if (text === undefined) return DEFAULT_PORT;
   const port = Number(text);

@@ -1,3 +1,4 @@
+import { BROKER_OPTION_TABLE } from "./broker-option-table.ts";
 import { formatTable } from "./markdown-table.ts";
 import { OPTION_TABLE, type OptionRow } from "./option-table.ts";
 import { describeValue } from "./value-kind.ts";
@@ -32,6 +33,13 @@ The properties of \`-X\` and \`--config\`, and the environment variables that st
 properties, are in [configuration.md](configuration.md).
 `;
 
+const BROKER = `## pcapts broker
+
+\`pcapts broker\` is a Kafka broker of one node, described in [broker.md](broker.md). It has these flags and no
+others, and no environment variables stand for them.
+
+`;
+
 /**
  * docs/command-line.md, from the option table.
  *
@@ -49,6 +57,7 @@ export function formatCommandLinePage(): string {
     INTRODUCTION,
     ...sections,
     `## Not there yet\n\nThese are known, and refused with what to do meanwhile.\n\n${formatLater(later)}`,
+    `${BROKER}${formatOptions(BROKER_OPTION_TABLE)}`,
     PROPERTIES,
   ].join("\n");
 }

@@ -1,3 +1,4 @@
+import { BROKER_OPTION_TABLE } from "./broker-option-table.ts";
 import { PROPERTY_TABLE, type PropertyRow } from "./kafka-properties.ts";
 import { OPTION_TABLE, type OptionRow } from "./option-table.ts";
 import { describeValue } from "./value-kind.ts";
@@ -22,6 +23,9 @@ pcapts \- capture frames into a Kafka topic and stream them back out as pcap
 .RI [ flags ]
 .br
 .B pcapts \-c
+.RI [ flags ]
+.br
+.B pcapts broker
 .RI [ flags ]
 .SH DESCRIPTION
 As a producer
@@ -111,6 +115,10 @@ export function formatManualPage(): string {
     ),
     ...(later.length === 0 ? [] : ['.SS "Not there yet"\n']),
     ...later.map((row) => formatOption(row, `${row.help}; meanwhile: ${row.comesLater}`)),
+    '.SH "PCAPTS BROKER"\n',
+    ".B pcapts broker\nis a Kafka broker of one node: topics on disk, groups, idempotent producers;\n",
+    "no replication, no transactions, no security.\n",
+    ...BROKER_OPTION_TABLE.map((row: OptionRow) => formatOption(row, row.help)),
     ".SH PROPERTIES\n",
     "Properties of\n.B \\-X\nand\n.B \\-\\-config\nhave librdkafka's names.\n",
     "Those that have a meaning:\n",

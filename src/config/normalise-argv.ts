@@ -1,6 +1,6 @@
 import { PcaptsError } from "../errors.ts";
 import { nearestName } from "./nearest-name.ts";
-import { formatFlag, OPTION_BY_NAME, OPTION_TABLE, type OptionRow } from "./option-table.ts";
+import { formatFlag, OPTION_TABLE, type OptionRow } from "./option-table.ts";
 
 /*
  * What people type, as Pycapa's argparse understood it, becomes one spelling
@@ -11,14 +11,21 @@ import { formatFlag, OPTION_BY_NAME, OPTION_TABLE, type OptionRow } from "./opti
  *       --kafka-broker=host -- tcp port 80
  */
 
-const ROWS: readonly OptionRow[] = OPTION_TABLE;
+/** The flags of a table by their names. */
+class FlagNames {
+  readonly rows: readonly OptionRow[];
+  readonly byLong: ReadonlyMap<string, OptionRow>;
+  /** Longest first, so that `-pp10` is `-pp` and not `-p`. */
+  readonly shortRows: readonly OptionRow[];
 
-/** Longest first, so that `-pp10` is `-pp` and not `-p`. */
-const SHORT_ROWS = ROWS.filter((row) => row.short !== undefined).toSorted(
-  (a, b) => (b.short ?? "").length - (a.short ?? "").length,
-);
-
-const ROW_BY_SHORT = new Map(SHORT_ROWS.map((row) => [row.short, row]));
+  constructor(rows: readonly OptionRow[]) {
+    this.rows = rows;
+    this.byLong = new Map(rows.map((row) => [row.long, row]));
+    this.shortRows = rows
+      .filter((row) => row.short !== undefined)
+      .toSorted((a, b) => (b.short ?? "").length - (a.short ?? "").length);
+  }
+}
 
 /** No flag begins with a digit, so `-1` and `-5m` are values, as under argparse. */
 const NEGATIVE_VALUE = /^-\d/;
@@ -34,13 +41,18 @@ interface Flag {
  * words that belong to no flag at the end, behind `--`.
  *
  * @param argv arguments without the program's name
+ * @param table the flags there are
  * @returns arguments in normal form, which is its own normal form
  * @throws PcaptsError USAGE: a flag unknown or ambiguous, a value missing or not wanted
  * @example
  * normaliseArgv(["-c", "-o", "-5m", "-pp10"]);
  * // ["--consumer", "--kafka-offset=-5m", "--pretty-print=10"]
  */
-export function normaliseArgv(argv: readonly string[]): string[] {
+export function normaliseArgv(
+  argv: readonly string[],
+  table: readonly OptionRow[] = OPTION_TABLE,
+): string[] {
+  const names = new FlagNames(table);
   const flags: Flag[] = [];
   const words: string[] = [];
   let at = 0;
@@ -54,7 +66,7 @@ export function normaliseArgv(argv: readonly string[]): string[] {
       words.push(token);
       continue;
     }
-    const flag = token.startsWith("--") ? readLong(token) : readShort(token);
+    const flag = token.startsWith("--") ? readLong(names, token) : readShort(names, token);
     if (flag.row.value.type === "switch") {
       if (flag.value !== undefined) throw unwantedValue(flag.row, flag.value);
       refuseCountOfConsumer(token, argv[at]);
@@ -71,11 +83,11 @@ export function normaliseArgv(argv: readonly string[]): string[] {
   return [...keepLast(flags).map(formatNormal), ...(words.length > 0 ? ["--", ...words] : [])];
 }
 
-function readLong(token: string): Flag {
+function readLong(names: FlagNames, token: string): Flag {
   const equals = token.indexOf("=");
   const name = equals === -1 ? token.slice(2) : token.slice(2, equals);
   return {
-    row: OPTION_BY_NAME.get(name) ?? expandPrefix(name),
+    row: names.byLong.get(name) ?? expandPrefix(names, name),
     value: equals === -1 ? undefined : token.slice(equals + 1),
   };
 }
@@ -85,8 +97,8 @@ function readLong(token: string): Flag {
  * unique there may not be here (`--log` was enough for --log-level): it still
  * means Pycapa's flag.
  */
-function expandPrefix(prefix: string): OptionRow {
-  const candidates = prefix === "" ? [] : ROWS.filter((row) => row.long.startsWith(prefix));
+function expandPrefix(flags: FlagNames, prefix: string): OptionRow {
+  const candidates = prefix === "" ? [] : flags.rows.filter((row) => row.long.startsWith(prefix));
   const known = candidates.filter((row) => row.pycapa);
   const only = candidates.length === 1 ? candidates[0] : known.length === 1 ? known[0] : undefined;
   if (only !== undefined) return only;
@@ -94,23 +106,23 @@ function expandPrefix(prefix: string): OptionRow {
     const names = candidates.map((row) => `--${row.long}`).join(", ");
     throw usage(`Flag "--${prefix}" is ambiguous: it could be ${names}`);
   }
-  throw unknownFlag(`--${prefix}`);
+  throw unknownFlag(flags, `--${prefix}`);
 }
 
-function readShort(token: string): Flag {
-  const exact = ROW_BY_SHORT.get(token);
+function readShort(names: FlagNames, token: string): Flag {
+  const exact = names.shortRows.find((row) => row.short === token);
   if (exact !== undefined) return { row: exact, value: undefined };
-  const attached = SHORT_ROWS.find(
+  const attached = names.shortRows.find(
     (row) => row.value.type !== "switch" && token.startsWith(row.short ?? ""),
   );
   if (attached?.short !== undefined) {
     const rest = token.slice(attached.short.length);
     return { row: attached, value: rest.startsWith("=") ? rest.slice(1) : rest };
   }
-  const leading = SHORT_ROWS.find((row) => token.startsWith(row.short ?? ""));
-  if (leading?.short === undefined) throw unknownFlag(token);
+  const leading = names.shortRows.find((row) => token.startsWith(row.short ?? ""));
+  if (leading?.short === undefined) throw unknownFlag(names, token);
   if (/^-c\d+$/.test(token)) throw countIsMaxPackets(token.slice(2));
-  if (OPTION_BY_NAME.has(token.slice(1))) {
+  if (names.byLong.has(token.slice(1))) {
     throw usage(`Flag "${token}" is not known: write -${token}`);
   }
   throw usage(
@@ -145,8 +157,8 @@ function unwantedValue(row: OptionRow, value: string): PcaptsError {
   return usage(`${formatFlag(row)} takes no value, but "${value}" was given: write --${row.long}`);
 }
 
-function unknownFlag(token: string): PcaptsError {
-  const names = ROWS.flatMap((row) => [`--${row.long}`, ...(row.short ? [row.short] : [])]);
+function unknownFlag({ rows }: FlagNames, token: string): PcaptsError {
+  const names = rows.flatMap((row) => [`--${row.long}`, ...(row.short ? [row.short] : [])]);
   const equals = token.indexOf("=");
   const name = equals === -1 ? token : token.slice(0, equals);
   const nearest = nearestName(name.startsWith("--") ? name : `-${name}`, names);

@@ -13,7 +13,7 @@ export interface OptionRow {
   /** With its dash: "-p", "-pp", "-X". */
   readonly short?: string;
   /** Who reads it; a flag of the other mode is accepted and changes nothing. */
-  readonly mode: "both" | "producer" | "consumer" | "alone";
+  readonly mode: "both" | "producer" | "consumer" | "alone" | "broker";
   readonly value: ValueKind;
   /** How the value is called in help: "HOST:PORT". */
   readonly valueName?: string;
@@ -285,6 +285,12 @@ export const OPTION_TABLE = [
     pycapa: true,
   },
   {
+    long: "embedded",
+    mode: "producer",
+    value: { type: "switch" },
+    help: "start a broker in this process, at the address of -k; see pcapts broker --help",
+  },
+  {
     long: "partitions",
     mode: "producer",
     value: { type: "integer", min: 1, max: 100_000 },
@@ -553,13 +559,8 @@ export const OPTION_TABLE = [
   },
 ] as const satisfies readonly OptionRow[];
 
-type Row = (typeof OPTION_TABLE)[number];
-
-/** Name of a flag, without dashes. */
-export type OptionName = Row["long"];
-
-/** The value of every flag: what was given, else the default, else undefined. */
-export type OptionValues = {
+/** The value of every flag of a table: what was given, else the default, else undefined. */
+export type ValuesOf<Row extends OptionRow> = {
   readonly [R in Row as R["long"]]:
     | (R extends { repeat: "all" } ? readonly TypedValue<R["value"]>[] : TypedValue<R["value"]>)
     | (R extends { default: string } | { value: { type: "switch" } } | { repeat: "all" }
@@ -567,10 +568,8 @@ export type OptionValues = {
         : undefined);
 };
 
-/** Rows by long name. */
-export const OPTION_BY_NAME: ReadonlyMap<string, OptionRow> = new Map(
-  OPTION_TABLE.map((row): [string, OptionRow] => [row.long, row]),
-);
+/** The value of every flag of {@link OPTION_TABLE}. */
+export type OptionValues = ValuesOf<(typeof OPTION_TABLE)[number]>;
 
 /**
  * A flag as messages name it.

@@ -1,11 +1,12 @@
 /**
- * Kafka's error codes that matter to publishing and fetching.
+ * Kafka's error codes that matter to publishing, fetching and the embedded broker.
  * Source: Kafka protocol guide, "Error Codes".
  *
  * `retriable`: the same request may succeed later. `staleLeader`: learn who
  * leads the partition before trying again.
  */
 export const KAFKA_ERRORS = {
+  [-1]: { name: "UNKNOWN_SERVER_ERROR", retriable: false, staleLeader: false },
   0: { name: "NONE", retriable: false, staleLeader: false },
   1: { name: "OFFSET_OUT_OF_RANGE", retriable: false, staleLeader: false },
   2: { name: "CORRUPT_MESSAGE", retriable: true, staleLeader: false },
@@ -16,6 +17,7 @@ export const KAFKA_ERRORS = {
   8: { name: "BROKER_NOT_AVAILABLE", retriable: true, staleLeader: true },
   9: { name: "REPLICA_NOT_AVAILABLE", retriable: true, staleLeader: true },
   10: { name: "MESSAGE_TOO_LARGE", retriable: false, staleLeader: false },
+  12: { name: "OFFSET_METADATA_TOO_LARGE", retriable: false, staleLeader: false },
   13: { name: "NETWORK_EXCEPTION", retriable: true, staleLeader: true },
   14: { name: "COORDINATOR_LOAD_IN_PROGRESS", retriable: true, staleLeader: false },
   15: { name: "COORDINATOR_NOT_AVAILABLE", retriable: true, staleLeader: false },
@@ -24,6 +26,7 @@ export const KAFKA_ERRORS = {
   18: { name: "RECORD_LIST_TOO_LARGE", retriable: false, staleLeader: false },
   19: { name: "NOT_ENOUGH_REPLICAS", retriable: true, staleLeader: false },
   20: { name: "NOT_ENOUGH_REPLICAS_AFTER_APPEND", retriable: true, staleLeader: false },
+  21: { name: "INVALID_REQUIRED_ACKS", retriable: false, staleLeader: false },
   22: { name: "ILLEGAL_GENERATION", retriable: false, staleLeader: false },
   23: { name: "INCONSISTENT_GROUP_PROTOCOL", retriable: false, staleLeader: false },
   24: { name: "INVALID_GROUP_ID", retriable: false, staleLeader: false },
@@ -41,6 +44,8 @@ export const KAFKA_ERRORS = {
   36: { name: "TOPIC_ALREADY_EXISTS", retriable: false, staleLeader: false },
   37: { name: "INVALID_PARTITIONS", retriable: false, staleLeader: false },
   38: { name: "INVALID_REPLICATION_FACTOR", retriable: false, staleLeader: false },
+  39: { name: "INVALID_REPLICA_ASSIGNMENT", retriable: false, staleLeader: false },
+  40: { name: "INVALID_CONFIG", retriable: false, staleLeader: false },
   41: { name: "NOT_CONTROLLER", retriable: true, staleLeader: true },
   42: { name: "INVALID_REQUEST", retriable: false, staleLeader: false },
   43: { name: "UNSUPPORTED_FOR_MESSAGE_FORMAT", retriable: false, staleLeader: false },
@@ -48,10 +53,14 @@ export const KAFKA_ERRORS = {
   45: { name: "OUT_OF_ORDER_SEQUENCE_NUMBER", retriable: false, staleLeader: false },
   46: { name: "DUPLICATE_SEQUENCE_NUMBER", retriable: false, staleLeader: false },
   47: { name: "INVALID_PRODUCER_EPOCH", retriable: false, staleLeader: false },
+  48: { name: "INVALID_TXN_STATE", retriable: false, staleLeader: false },
   53: { name: "TRANSACTIONAL_ID_AUTHORIZATION_FAILED", retriable: false, staleLeader: false },
   56: { name: "KAFKA_STORAGE_ERROR", retriable: true, staleLeader: true },
   58: { name: "SASL_AUTHENTICATION_FAILED", retriable: false, staleLeader: false },
   59: { name: "UNKNOWN_PRODUCER_ID", retriable: false, staleLeader: false },
+  68: { name: "NON_EMPTY_GROUP", retriable: false, staleLeader: false },
+  69: { name: "GROUP_ID_NOT_FOUND", retriable: false, staleLeader: false },
+  70: { name: "FETCH_SESSION_ID_NOT_FOUND", retriable: true, staleLeader: false },
   72: { name: "LISTENER_NOT_FOUND", retriable: true, staleLeader: true },
   74: { name: "FENCED_LEADER_EPOCH", retriable: true, staleLeader: true },
   75: { name: "UNKNOWN_LEADER_EPOCH", retriable: true, staleLeader: true },
@@ -63,6 +72,7 @@ export const KAFKA_ERRORS = {
   87: { name: "INVALID_RECORD", retriable: false, staleLeader: false },
   89: { name: "THROTTLING_QUOTA_EXCEEDED", retriable: true, staleLeader: false },
   90: { name: "PRODUCER_FENCED", retriable: false, staleLeader: false },
+  100: { name: "UNKNOWN_TOPIC_ID", retriable: true, staleLeader: true },
 } as const satisfies Record<number, KafkaErrorInfo>;
 
 /** What is known of one of Kafka's error codes. */

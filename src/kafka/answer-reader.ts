@@ -1,5 +1,8 @@
-import { connect } from "node:net";
-import type { Socket } from "node:net";
+import { connect, isIP } from "node:net";
+import type { OnReadOpts, Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import type { ConnectionOptions } from "node:tls";
+import type { TlsSettings } from "./tls-settings.ts";
 
 const SIZE_BYTES = 4;
 
@@ -59,11 +62,13 @@ export class AnswerMemory {
 export type AnswerSocketFactory = (options: {
   host: string;
   port: number;
+  /** null for plain TCP. */
+  ssl: TlsSettings | null;
   onConnect: () => void;
 }) => Socket;
 
 /**
- * A socket factory for kafkajs whose sockets, plain TCP, read each answer
+ * A socket factory for kafkajs whose sockets, plain or TLS, read each answer
  * straight into memory of its size and emit it whole, as one `data` event.
  *
  * ```
@@ -76,29 +81,36 @@ export type AnswerSocketFactory = (options: {
  * copies these together, and collecting them alone takes 0.6 s.
  */
 export function createAnswerSocketFactory(memory: AnswerMemory): AnswerSocketFactory {
-  return ({ host, port, onConnect }) => {
+  return ({ host, port, ssl, onConnect }) => {
     const reader = new AnswerReader(memory);
-    const socket: Socket = connect(
-      {
-        host,
-        port,
-        onread: {
-          buffer: () => reader.target,
-          callback: (count) => {
-            try {
-              const answer = reader.advance(count);
-              if (answer !== undefined) socket.emit("data", answer);
-            } catch (error) {
-              socket.destroy(error as Error);
-            }
-            return true;
-          },
-        },
+    const onread: OnReadOpts = {
+      buffer: () => reader.target,
+      callback: (count) => {
+        try {
+          const answer = reader.advance(count);
+          if (answer !== undefined) socket.emit("data", answer);
+        } catch (error) {
+          socket.destroy(error as Error);
+        }
+        return true;
       },
-      onConnect,
-    );
+    };
+    const socket: Socket =
+      ssl === null
+        ? connect({ host, port, onread }, onConnect)
+        : connectTls(tlsOptions(host, port, ssl, onread), onConnect);
     return socket.setKeepAlive(true, KEEP_ALIVE_DELAY_MS);
   };
+}
+
+/** `onread` works with TLS as well, Node's types do not know it. */
+function tlsOptions(
+  host: string,
+  port: number,
+  ssl: TlsSettings,
+  onread: OnReadOpts,
+): ConnectionOptions & { onread: OnReadOpts } {
+  return { host, port, onread, ...(isIP(host) === 0 && { servername: host }), ...ssl };
 }
 
 /** Divides what arrives into answers. */
@@ -125,6 +137,8 @@ class AnswerReader {
     this.target = this.target.subarray(count);
     if (this.target.length > 0) return undefined;
     if (this.#answer === undefined) {
+      // With a target of no bytes Node's TLS would try for ever to hand on the rest.
+      this.target = this.#size;
       const size = this.#size.readInt32BE();
       if (size < 0) throw new RangeError(`an answer of ${size} bytes cannot be`);
       this.#answer = this.#memory.take(SIZE_BYTES + size);

@@ -88,11 +88,8 @@ export class BrokerFactory {
       connectionTimeout: connectionSetupTimeoutMs,
       requestTimeout: requestTimeoutMs,
       enforceRequestTimeout: true,
-      // With TLS kafkajs's own; `giveBack` then does nothing.
       socketFactory:
-        purpose === "fetch" && this.#tls === null
-          ? createAnswerSocketFactory(memory)
-          : createSocketFactory(),
+        purpose === "fetch" ? createAnswerSocketFactory(memory) : createSocketFactory(),
       logger: this.#kafkajsLogger,
       ssl: this.#tls,
       sasl: login?.sasl ?? null,

@@ -68,6 +68,16 @@ const TIMED_OUT = new ConnectionError("no answer");
 /** A WARN says that nothing answers before the operator asks himself. */
 const SILENCE_MS = 900;
 
+/** Who has no Kafka yet meets this first. */
+function adviceFor(brokers: readonly BrokerAddress[], reason: string): string {
+  const isDefault = brokers.every(({ host, port }) => {
+    return port === 9092 && /^(localhost|127\.0\.0\.1)$/.test(host);
+  });
+  return isDefault && reason === "connection refused"
+    ? "; nothing listens there: start a broker with pcapts broker, or Kafka with docker-compose.yml"
+    : "";
+}
+
 /** Makes a transport; nothing is connected yet. */
 export function createTransport(options: KafkaClientOptions, logger: Logger): Transport {
   return new ClusterTransport(options, logger);
@@ -106,7 +116,7 @@ class ClusterTransport implements Transport {
       if (warned) return;
       warned = true;
       this.#logger.warn(
-        `Cannot reach Kafka at ${formatAddress(address)}: ${why}; trying again for ${timeout}`,
+        `Cannot reach Kafka at ${formatAddress(address)}: ${why}; trying again for ${timeout}${adviceFor(brokers, why)}`,
       );
     };
     for (let attempt = 0; ; attempt++) {
@@ -130,7 +140,7 @@ class ClusterTransport implements Transport {
         throw new PcaptsError(
           "BROKER_UNREACHABLE",
           `Cannot reach Kafka at "${brokers.map(formatAddress).join(",")}": ${reason}; ` +
-            `gave up after ${timeout} (--connect-timeout)`,
+            `gave up after ${timeout} (--connect-timeout)${adviceFor(brokers, reason)}`,
           { cause: failure },
         );
       }

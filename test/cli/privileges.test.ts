@@ -50,17 +50,21 @@ test("findUser() refuses what is no user", () => {
 
 /** What a root process says of itself after it has changed to a user. */
 function drop(user: string, ...prefix: string[]): Promise<string> {
-  return dropBy(PRIVILEGES, user, ...prefix);
+  return dropBy({ program: PRIVILEGES }, user, ...prefix);
 }
 
-async function dropBy(program: string, user: string, ...prefix: string[]): Promise<string> {
+async function dropBy(
+  { program, keytab }: { program: string; keytab?: string },
+  user: string,
+  ...prefix: string[]
+): Promise<string> {
   const script = `
     import { readFileSync } from "node:fs";
     import { dropPrivileges, findUser } from ${JSON.stringify(program)};
     const said = [];
     const logger = { debug() {}, info: (line) => said.push(line), warn() {}, error() {} };
     try {
-      dropPrivileges(findUser(${JSON.stringify(user)}), logger);
+      dropPrivileges(findUser(${JSON.stringify(user)}), logger, ${JSON.stringify(keytab)});
       const status = readFileSync("/proc/self/status", "ascii");
       for (const name of ["Uid", "Gid", "CapPrm", "CapEff"]) {
         said.push(new RegExp(name + ":\\\\s+(.*)").exec(status)[0].replaceAll("\\t", " "));
@@ -120,9 +124,19 @@ test("dropPrivileges() fails where the user may not read the installation", asyn
   writeFileSync(path.join(home, "package.json"), `{ "type": "module" }`);
   const program = path.join(home, "dist/src/cli/privileges.js");
   assert.equal(
-    await dropBy(program, "daemon"),
-    `PRIVILEGES_NOT_DROPPED: Cannot go on as user "daemon", who may not read "${program}", where pcapts is ` +
-      "installed; install it where every user may read it, such as /usr/local",
+    await dropBy({ program }, "daemon"),
+    `PRIVILEGES_NOT_DROPPED: Cannot go on as user "daemon", who may not read "${program}"; ` +
+      "pcapts is installed there: install it where every user may read it, such as /usr/local",
+  );
+});
+
+test("dropPrivileges() fails where the user may not read the keytab of later logins", async () => {
+  const keytab = path.join(directory, "probe.keytab");
+  writeFileSync(keytab, "", { mode: 0o600 });
+  assert.equal(
+    await dropBy({ program: PRIVILEGES, keytab: `FILE:${keytab}` }, "daemon"),
+    `PRIVILEGES_NOT_DROPPED: Cannot go on as user "daemon", who may not read "${keytab}"; ` +
+      "each login to Kafka reads this keytab: give it to that user (chown daemon)",
   );
 });
 

@@ -14,17 +14,19 @@ import { after, before, test } from "node:test";
 import { projectRoot, randomTopicName, sharedBroker } from "../brokers.ts";
 import { assertSameFrames, readCapture } from "../capture-frames.ts";
 import { buildCapture, buildUdpFrame } from "../fixtures/generate.ts";
+import { createVethPair } from "../system/veth-pair.ts";
 import {
   assertNoStackTrace,
   type Ended,
+  eventually,
   RunningProcess,
   runPcapts,
-  succeedPcapts,
+  startPcapts,
 } from "./pcapts-process.ts";
 
 /*
  * The package as it would be published: packed, installed into an empty prefix, used from there.
- * Install scripts are off, as npm may have them, so that `cap` is there without its addon.
+ * Install scripts are off, as npm may have them: `cap` is there without its addon, the libpcap engine is built.
  */
 
 let scratch: string;
@@ -68,6 +70,9 @@ test("the package holds the program, its docs and its licence, and neither tests
     "dist/src/index.js",
     "dist/src/index.d.ts",
     "docs/command-line.md",
+    "native/binding.gyp",
+    "native/capture.c",
+    `native/prebuilds/linux-${process.arch}/pcapts.node`,
     "package.json",
     "LICENSE",
     "README.md",
@@ -113,16 +118,36 @@ test("the installed program publishes and consumes", async () => {
   assertSameFrames(readCapture(consumed.stdout).frames, readCapture(input).frames);
 });
 
-test("the installed program captures, although no script of the package may run", async () => {
-  const { stdout } = await succeedPcapts(["-D"], { command: program() });
-  assert.match(stdout.toString(), /^\d+\.lo \[/m);
+test("the installed program captures from an interface, although no install script ran", async () => {
   const { bootstrap } = await sharedBroker();
-  const line = ["-p", "-i", "lo", "-k", bootstrap, "-t", randomTopicName(), "-a", "duration:1"];
-  const { stderr } = await succeedPcapts(line, { command: program() });
-  assert.match(stderr, /INFO: Capturing on lo \(EN10MB, snaplen 262144\) with libpcap \d/);
+  const topic = randomTopicName();
+  const veth = await createVethPair();
+  try {
+    const listed = await runPcapts(["-D"], { command: program() });
+    assert.match(listed.stdout.toString(), new RegExp(`^\\d+\\.${veth.name} \\[Up, Running`, "m"));
+
+    const frames = Array.from({ length: 200 }, (_, n) => ({ bytes: buildUdpFrame(n, 100) }));
+    const line = ["-k", bootstrap, "-t", topic];
+    const producer = startPcapts(["-p", "-i", veth.name, "-m", "200", ...line], {
+      command: program(),
+    });
+    await producer.says(/Starting packet capture/);
+    await eventually("the end of the capture", async () => {
+      await veth.send(buildCapture({ frames }), ["--pps=5000"]);
+      return producer.child.exitCode !== null;
+    });
+    const { status, stderr } = await producer.ended;
+    assert.equal(status, 0, stderr);
+    assert.match(stderr, /with libpcap \d+\.\d+\.\d+: capture times and drops by the kernel/);
+    const consumed = await runPcapts(["-c", "-o", "begin", "-e", ...line], { command: program() });
+    assert.equal(consumed.status, 0, consumed.stderr);
+    assert.equal(readCapture(consumed.stdout).frames.length, 200);
+  } finally {
+    await veth.remove();
+  }
 });
 
-test("a capture without the addon of cap is refused in one sentence that says how to build it", async () => {
+test("engine cap without its addon is refused in one sentence that says how to build it", async () => {
   const { status, stderr } = await runPcapts(["-p", "-i", "lo", "--engine", "cap"], {
     command: program(),
   });

@@ -1,25 +1,59 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
-import { type TestContext, test } from "node:test";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, type TestContext, test } from "node:test";
+import { createServer as createTlsServer } from "node:tls";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   AnswerMemory,
   type AnswerSocketFactory,
   createAnswerSocketFactory,
 } from "../../src/kafka/answer-reader.ts";
+import { createTlsSettings } from "../../src/kafka/tls-settings.ts";
+import type { TlsSettings } from "../../src/kafka/tls-settings.ts";
+import { Certificates } from "../certificates.ts";
+
+const directory = mkdtempSync(path.join(tmpdir(), "pcapts-answers-"));
+after(() => rmSync(directory, { recursive: true, force: true }));
+const certificates = new Certificates(directory);
+certificates.createAuthorities();
+const certificate = certificates.createServer("localhost");
+
+/** What the client takes; the server has the certificate. */
+const TLS = createTlsSettings({
+  context: { ca: readFileSync(certificates.authority) },
+  verifyCertificate: true,
+  verifyHost: true,
+  subject: undefined,
+});
+
+const PROTOCOLS = [
+  ["plain", null],
+  ["with TLS", TLS],
+] as const;
 
 /** A socket of the factory and the other end of it. */
 async function connectPair(
   t: TestContext,
   factory: AnswerSocketFactory,
+  ssl: TlsSettings | null,
 ): Promise<{ socket: Socket; peer: Socket }> {
-  const server = createServer();
+  const server =
+    ssl === null
+      ? createServer()
+      : createTlsServer({
+          cert: readFileSync(certificate.certificate),
+          key: readFileSync(certificate.key),
+        });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
-  const accepted = once(server, "connection") as Promise<[Socket]>;
-  const socket = factory({ host: "127.0.0.1", port, onConnect: () => {} });
+  const event = ssl === null ? "connection" : "secureConnection";
+  const accepted = once(server, event) as Promise<[Socket]>;
+  const socket = factory({ host: "127.0.0.1", port, ssl, onConnect: () => {} });
   const [peer] = await accepted;
   peer.setNoDelay(true);
   t.after(() => {
@@ -36,46 +70,64 @@ function answerOf(size: number, fill: number): Buffer {
   return answer;
 }
 
-test("answers come whole, one event each, however the bytes arrive", async (t) => {
-  const { socket, peer } = await connectPair(t, createAnswerSocketFactory(new AnswerMemory()));
-  const answers = [answerOf(5, 1), answerOf(0, 0), answerOf(3_000_000, 2), answerOf(1, 3)];
-  const received: Buffer[] = [];
-  const done = new Promise<void>((resolve) => {
-    socket.on("data", (answer: Buffer) => {
-      received.push(Buffer.from(answer));
-      if (received.length === 2 * answers.length) resolve();
+for (const [protocol, ssl] of PROTOCOLS) {
+  test(`answers come whole, one event each, however the bytes arrive, ${protocol}`, async (t) => {
+    const { socket, peer } = await connectPair(
+      t,
+      createAnswerSocketFactory(new AnswerMemory()),
+      ssl,
+    );
+    const answers = [answerOf(5, 1), answerOf(0, 0), answerOf(3_000_000, 2), answerOf(1, 3)];
+    const received: Buffer[] = [];
+    const done = new Promise<void>((resolve) => {
+      socket.on("data", (answer: Buffer) => {
+        received.push(Buffer.from(answer));
+        if (received.length === 2 * answers.length) resolve();
+      });
     });
+    const bytes = Buffer.concat(answers);
+    peer.write(bytes);
+    let start = 0;
+    for (const end of [2, 4, 7, 13, 20, 1_000_003, bytes.length]) {
+      peer.write(bytes.subarray(start, end));
+      start = end;
+      await sleep(5);
+    }
+    await done;
+    for (const [index, answer] of received.entries()) {
+      assert.ok(answer.equals(answers[index % answers.length]!), `answer ${index}`);
+    }
   });
-  const bytes = Buffer.concat(answers);
-  peer.write(bytes);
-  let start = 0;
-  for (const end of [2, 4, 7, 13, 20, 1_000_003, bytes.length]) {
-    peer.write(bytes.subarray(start, end));
-    start = end;
-    await sleep(5);
-  }
-  await done;
-  for (const [index, answer] of received.entries()) {
-    assert.ok(answer.equals(answers[index % answers.length]!), `answer ${index}`);
-  }
-});
+}
 
-test("a size below zero ends the connection", async (t) => {
-  const { socket, peer } = await connectPair(t, createAnswerSocketFactory(new AnswerMemory()));
-  socket.on("data", () => assert.fail("there is no answer"));
-  const failed = once(socket, "error") as Promise<[Error]>;
-  peer.write(Buffer.from("ffffffff00000000", "hex"));
-  const [error] = await failed;
-  assert.match(error.message, /-1/);
-});
+for (const [protocol, ssl] of PROTOCOLS) {
+  test(`a size below zero ends the connection, ${protocol}`, async (t) => {
+    const { socket, peer } = await connectPair(
+      t,
+      createAnswerSocketFactory(new AnswerMemory()),
+      ssl,
+    );
+    socket.on("data", () => assert.fail("there is no answer"));
+    const failed = once(socket, "error") as Promise<[Error]>;
+    peer.write(Buffer.from("ffffffff00000000", "hex"));
+    const [error] = await failed;
+    assert.match(error.message, /-1/);
+  });
+}
 
-test("the end of the stream is told to those that listen", async (t) => {
-  const { socket, peer } = await connectPair(t, createAnswerSocketFactory(new AnswerMemory()));
-  socket.on("data", () => assert.fail("there is no answer"));
-  const ended = once(socket, "end");
-  peer.end(answerOf(100, 1).subarray(0, 50));
-  await ended;
-});
+for (const [protocol, ssl] of PROTOCOLS) {
+  test(`the end of the stream is told to those that listen, ${protocol}`, async (t) => {
+    const { socket, peer } = await connectPair(
+      t,
+      createAnswerSocketFactory(new AnswerMemory()),
+      ssl,
+    );
+    socket.on("data", () => assert.fail("there is no answer"));
+    const ended = once(socket, "end");
+    peer.end(answerOf(100, 1).subarray(0, 50));
+    await ended;
+  });
+}
 
 test("memory is lent again only when it was given back, and once", () => {
   const memory = new AnswerMemory();

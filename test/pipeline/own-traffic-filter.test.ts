@@ -150,6 +150,15 @@ for (const [what, pathTo] of [
   });
 }
 
+// 300 named brokers were compiled for 0.4 s of CPU, three times over, while nothing was captured or published.
+test("so many brokers that naming them would hold the program up are left out by their port", () => {
+  const pathTo = (n: number): string => `10.0.0.1 10.0.${n >> 8}.${n & 255} 9092`;
+  const expressionFor = (count: number): string =>
+    formatOwnTraffic(pathsOf(...Array.from({ length: count }, (_, n) => pathTo(n + 1))));
+  assert.match(expressionFor(160), /host 10\.0\.0\.160 /);
+  assert.equal(expressionFor(200), "host 10.0.0.1 and tcp port 9092");
+});
+
 test("whatever the brokers, the kernel has room for the user's filter", () => {
   const sizes = [58, 99, 220, 300, 330, 1000];
   for (const count of sizes) {

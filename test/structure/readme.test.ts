@@ -11,6 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
+import { parseBrokerCommandLine } from "../../src/cli/broker-command-line.ts";
 import { parseCommandLine } from "../../src/cli/parse-command-line.ts";
 import { parsePropertyAssignment, resolveKafkaSettings } from "../../src/config/kafka-settings.ts";
 import { normaliseArgv } from "../../src/config/normalise-argv.ts";
@@ -84,6 +85,10 @@ test("every file and folder that ARCHITECTURE.md, CONTRIBUTING.md or README.md n
 
 /** Fails as the program would. */
 function accept(command: readonly string[]): void {
+  if (command[0] === "broker") {
+    parseBrokerCommandLine(command.slice(1));
+    return;
+  }
   const normal = normaliseArgv(command);
   // These are answered before the rules between flags are looked at.
   if (normal.includes("--help") || normal.includes("--version")) return;

@@ -6,7 +6,14 @@ import { openLibpcapSource } from "../../src/capture/libpcap-engine.ts";
 import type { LiveSource } from "../../src/capture/live-source.ts";
 import { mergeLiveSources } from "../../src/capture/several-sources.ts";
 import { buildCapture, buildUdpFrame } from "../fixtures/generate.ts";
-import { keepLog, liveOptions, startReading, waitUntil } from "./live-capture.ts";
+import {
+  stoppedAtLast,
+  stopOpened,
+  keepLog,
+  liveOptions,
+  startReading,
+  waitUntil,
+} from "./live-capture.ts";
 import { createVethPair, type VethPair } from "./veth-pair.ts";
 
 /* However a capture ends: nothing hangs, nothing crashes, nothing that was captured is lost. */
@@ -21,10 +28,13 @@ let veth: VethPair;
 before(async () => {
   veth = await createVethPair();
 });
-after(() => veth.remove());
+after(async () => {
+  await stopOpened();
+  await veth.remove();
+});
 
 function open(interfaceName = veth.name): Promise<LiveSource> {
-  return openLibpcapSource(liveOptions(interfaceName), keepLog());
+  return stoppedAtLast(openLibpcapSource(liveOptions(interfaceName), keepLog()));
 }
 
 test("stop() is safe in every state, repeatedly", LIMIT, async () => {

@@ -8,6 +8,8 @@ import type { LiveSource, LiveSourceOptions } from "../../src/capture/live-sourc
 import { assertSameFrames, type CapturedFrame } from "../capture-frames.ts";
 import { buildCapture, buildUdpFrame, type ReadFrame } from "../fixtures/generate.ts";
 import {
+  stoppedAtLast,
+  stopOpened,
   OWN_ADDRESS,
   toOwnAddress,
   captureTimeUs,
@@ -29,13 +31,14 @@ before(async () => {
   veth = await createVethPair();
 });
 after(async () => {
+  await stopOpened();
   await veth.remove();
   await stopStamping();
 });
 
 function open(options: Partial<LiveSourceOptions> = {}): Promise<LiveSource> {
   const { interfaceName = veth.name } = options;
-  return openLibpcapSource(liveOptions(interfaceName, options), keepLog());
+  return stoppedAtLast(openLibpcapSource(liveOptions(interfaceName, options), keepLog()));
 }
 
 /** As tcpdump's file has them, with microseconds or nanoseconds. */

@@ -26,6 +26,20 @@ export function liveOptions(
   };
 }
 
+const opened: LiveSource[] = [];
+
+/** Has a source stopped by {@link stopOpened}, should its test fail: nobody reads it then. */
+export async function stoppedAtLast(opening: Promise<LiveSource>): Promise<LiveSource> {
+  const source = await opening;
+  opened.push(source);
+  return source;
+}
+
+/** Stops what {@link stoppedAtLast} was given. */
+export async function stopOpened(): Promise<void> {
+  await Promise.all(opened.map((source) => source.stop()));
+}
+
 /** A capture that is being read. */
 export interface Reading {
   /** What came so far; bytes are copies. */
