@@ -64,3 +64,38 @@ export function streamBytes(stream: Readable): ByteSource {
     },
   };
 }
+
+/**
+ * Puts bytes that were read already in front of the rest.
+ *
+ * @param start what `readInto` gives first
+ * @param rest closed by `close()`
+ */
+export function prefixedBytes(start: Uint8Array, rest: ByteSource): ByteSource {
+  let left = start;
+  return {
+    async readInto(target) {
+      if (left.length === 0) return rest.readInto(target);
+      const length = Math.min(left.length, target.length);
+      target.set(left.subarray(0, length));
+      left = left.subarray(length);
+      return length;
+    },
+    close: () => rest.close(),
+  };
+}
+
+/**
+ * Reads until the target is full or the source is at its end.
+ *
+ * @returns how many bytes came
+ */
+export async function readUpTo(source: ByteSource, target: Uint8Array): Promise<number> {
+  let length = 0;
+  while (length < target.length) {
+    const read = await source.readInto(target.subarray(length));
+    if (read === 0) break;
+    length += read;
+  }
+  return length;
+}

@@ -1,5 +1,9 @@
-import { MAX_FRAME_BYTES } from "../packet/frame-chunk.ts";
-import { readHeaderWord, writeHeaderWord } from "../packet/frame-chunk.ts";
+import {
+  FRAME_HEADER_BYTES,
+  MAX_FRAME_BYTES,
+  readHeaderWord,
+  writeHeaderWord,
+} from "../packet/frame-chunk.ts";
 
 /*
  * The classic capture file, draft-ietf-opsawg-pcap:
@@ -10,7 +14,7 @@ import { readHeaderWord, writeHeaderWord } from "../packet/frame-chunk.ts";
  * All numbers are in the writer's byte order, which the magic shows.
  */
 
-/** Length of the header of a pcap file. */
+/** Length of the header of a pcap file, but for Ixia's. */
 export const PCAP_HEADER_BYTES = 24;
 
 /** Fractions are microseconds. */
@@ -18,6 +22,22 @@ export const PCAP_MAGIC = 0xa1b2c3d4;
 
 /** Fractions are nanoseconds. */
 export const NSEC_PCAP_MAGIC = 0xa1b23c4d;
+
+/** Kuznetzov's patched libpcap: eight bytes more in front of each frame (index, protocol, type). */
+export const KUZNETZOV_PCAP_MAGIC = 0xa1b2cd34;
+
+/** Ixia's captures by hardware and by software: four bytes more in the file's header. */
+const IXIA_MAGICS: readonly number[] = [0x1c0001ac, 0x1c0001ab];
+
+const KNOWN_MAGICS: ReadonlySet<number> = new Set([
+  PCAP_MAGIC,
+  NSEC_PCAP_MAGIC,
+  KUZNETZOV_PCAP_MAGIC,
+  ...IXIA_MAGICS,
+]);
+
+/** Major version that the tcpdump of DG/UX writes. */
+const DGUX_MAJOR = 543;
 
 /** What the header of a pcap file says. */
 export interface PcapFileHeader {
@@ -31,6 +51,15 @@ export interface PcapFileHeader {
   readonly bigEndian: boolean;
   readonly versionMajor: number;
   readonly versionMinor: number;
+  /** Where the first frame begins. */
+  readonly headerBytes: number;
+  /** In front of each frame: 16, with more that is passed over 24. */
+  readonly recordHeaderBytes: number;
+  /**
+   * The two lengths of a frame stand the other way round: before version 2.3 and in DG/UX's 543.0;
+   * in 2.3 where they make no sense otherwise.
+   */
+  readonly swappedLengths: "never" | "always" | "ifLarger";
 }
 
 /** What a new file needs to say; the rest is version 2.4, little-endian. */
@@ -55,26 +84,43 @@ export function encodePcapHeader(options: PcapFileOptions): Buffer {
  * Decodes the header of a pcap file.
  *
  * @param bytes the first 24 bytes of a file
- * @returns undefined when they do not begin with one of the two magic numbers in either byte order
+ * @returns undefined when they do not begin with a magic number that is read, in either byte order
  */
 export function decodePcapHeader(bytes: Uint8Array): PcapFileHeader | undefined {
   if (bytes.length < PCAP_HEADER_BYTES) return undefined;
   const little = readHeaderWord(bytes, 0, false);
-  const bigEndian = little !== PCAP_MAGIC && little !== NSEC_PCAP_MAGIC;
+  const bigEndian = !KNOWN_MAGICS.has(little);
   const magic = bigEndian ? readHeaderWord(bytes, 0, true) : little;
-  if (magic !== PCAP_MAGIC && magic !== NSEC_PCAP_MAGIC) return undefined;
+  if (!KNOWN_MAGICS.has(magic)) return undefined;
 
   const versions = readHeaderWord(bytes, 4, bigEndian);
   const snapLength = readHeaderWord(bytes, 16, bigEndian);
+  const versionMajor = bigEndian ? versions >>> 16 : versions & 0xffff;
+  const versionMinor = bigEndian ? versions & 0xffff : versions >>> 16;
   const isUsable = snapLength > 0 && snapLength <= MAX_FRAME_BYTES;
   return {
     linkType: readHeaderWord(bytes, 20, bigEndian) & 0xffff,
     snapLengthBytes: isUsable ? snapLength : MAX_FRAME_BYTES,
     nanosecond: magic === NSEC_PCAP_MAGIC,
     bigEndian,
-    versionMajor: bigEndian ? versions >>> 16 : versions & 0xffff,
-    versionMinor: bigEndian ? versions & 0xffff : versions >>> 16,
+    versionMajor,
+    versionMinor,
+    headerBytes: PCAP_HEADER_BYTES + (IXIA_MAGICS.includes(magic) ? 4 : 0),
+    recordHeaderBytes: FRAME_HEADER_BYTES + (magic === KUZNETZOV_PCAP_MAGIC ? 8 : 0),
+    swappedLengths:
+      versionMajor === DGUX_MAJOR || versionMinor < 3
+        ? "always"
+        : versionMinor === 3
+          ? "ifLarger"
+          : "never",
   };
+}
+
+/** True for the versions that libpcap reads: 2.0 to 2.4, and DG/UX's 543.0. */
+export function isKnownPcapVersion({ versionMajor, versionMinor }: PcapFileHeader): boolean {
+  return (
+    (versionMajor === 2 && versionMinor <= 4) || (versionMajor === DGUX_MAJOR && versionMinor === 0)
+  );
 }
 
 /**

@@ -4,7 +4,7 @@ import { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import { promisify } from "node:util";
 import { fileBytes, streamBytes, type ByteSource } from "../capture-file/byte-source.ts";
-import { PcapReader } from "../capture-file/pcap-reader.ts";
+import { openCaptureReader, type CaptureReader } from "../capture-file/capture-reader.ts";
 import { PcaptsError } from "../errors.ts";
 import type { CaptureInterface, FrameChunk } from "../packet/frame-chunk.ts";
 import type { CaptureCounters, FrameSource } from "./frame-source.ts";
@@ -37,7 +37,7 @@ const REASONS: Readonly<Record<string, string>> = {
  * @param path a file, a named pipe, or `-` for `options.stdin`
  * @returns a source of kind "file", named by its path or "standard input"; its `counters()` are
  *   unknown, because a file does not tell what its writer missed
- * @throws PcaptsError FILE_NOT_READABLE, FILE_NOT_A_CAPTURE
+ * @throws PcaptsError FILE_NOT_READABLE, FILE_NOT_A_CAPTURE, FILE_CUT
  */
 export async function openFileSource(
   path: string,
@@ -46,7 +46,8 @@ export async function openFileSource(
   const name = path === "-" ? "standard input" : path;
   const bytes = path === "-" ? stdinBytes(options.stdin) : await openBytes(path);
   try {
-    return new FileSource(name, bytes, await PcapReader.open(bytes, name, options.sensor));
+    const capture = await openCaptureReader(bytes, name, options.sensor);
+    return new FileSource(name, capture.bytes, capture.reader);
   } catch (error) {
     await bytes.close();
     throw error;
@@ -57,10 +58,10 @@ class FileSource implements FrameSource {
   readonly kind = "file";
   readonly name: string;
   readonly #bytes: ByteSource;
-  readonly #reader: PcapReader;
+  readonly #reader: CaptureReader;
   #isStopped = false;
 
-  constructor(name: string, bytes: ByteSource, reader: PcapReader) {
+  constructor(name: string, bytes: ByteSource, reader: CaptureReader) {
     this.name = name;
     this.#bytes = bytes;
     this.#reader = reader;

@@ -1,17 +1,23 @@
 import { isatty } from "node:tty";
-import type { CommandLine } from "../config/option-rules.ts";
-import { chooseStartPosition } from "../config/start-position.ts";
+import { type CommandLine, filterOf } from "../config/option-rules.ts";
+import { parseRingLimits } from "../config/ring-limits.ts";
+import { chooseStartPosition, parseTimeMicros } from "../config/start-position.ts";
 import { PcaptsError } from "../errors.ts";
 import { MAX_FRAME_BYTES } from "../packet/frame-chunk.ts";
-import type { ConsumeSummary } from "../pipeline/pipeline-options.ts";
+import type { ConsumeOptions, ConsumeSummary } from "../pipeline/pipeline-options.ts";
 import type { CommandContext } from "./command-context.ts";
 import { readKafkaSettings } from "./command-settings.ts";
-import { openPcapOutput } from "./pcap-output.ts";
+import { checkRingPath, openPcapOutput } from "./pcap-output.ts";
 import { type RunReport, runToEnd } from "./run-to-end.ts";
 import { formatConsumeSummary } from "./summary-text.ts";
 import { createTextPrinter } from "./text-output.ts";
+import { readPcaptsVersion } from "./version.ts";
 
 const STDOUT = 1;
+
+/** How long frames wait for earlier ones. */
+const PIPE_WINDOW_MS = 100;
+const FILE_WINDOW_MS = 1000;
 
 /**
  * `pcapts --consumer`: streams frames out of a topic.
@@ -32,11 +38,14 @@ export async function consumeCommand(line: CommandLine, context: CommandContext)
     );
   }
   const settings = await readKafkaSettings(line, "consumer", context.logger);
+  const nowMs = Date.now();
+  const range = readRange(line, nowMs);
   const start = chooseStartPosition({
+    fromMicros: range?.fromMicros,
     text: given.has("kafka-offset") ? values["kafka-offset"] : undefined,
     reset: settings.start,
     inGroup: settings.group !== undefined,
-    nowMs: Date.now(),
+    nowMs,
   });
 
   let closed = false;
@@ -47,10 +56,21 @@ export async function consumeCommand(line: CommandLine, context: CommandContext)
   };
   // Opening a named pipe waits for its reader.
   context.signals.onStop(() => process.exit(0));
-  const output = await openPcapOutput(every === 0 ? values.write : undefined, onClosed);
+  const limits = parseRingLimits({
+    ringBuffer: values["ring-buffer"],
+    rotateSize: values["rotate-size"],
+    rotateSeconds: values["rotate-seconds"],
+    rotateCount: values["rotate-count"],
+  });
+  const ring = limits && { path: values.write, limits };
+  if (ring !== undefined) await checkRingPath(ring.path);
+  const output = await openPcapOutput(
+    every === 0 && ring === undefined ? values.write : undefined,
+    onClosed,
+  );
   const { consumePackets } = await import("../pipeline/consume-packets.ts");
   const run = consumePackets(
-    output.stream,
+    ring ?? output.stream,
     {
       kafka: settings.client,
       fetcher: settings.fetcher,
@@ -59,7 +79,12 @@ export async function consumeCommand(line: CommandLine, context: CommandContext)
       start,
       exitAtEnd: values["exit-at-end"],
       maxPackets: values["max-packets"],
+      range,
+      filter: filterOf(line),
+      order: readOrdering(line),
       fileType: values["file-type"],
+      application: `pcapts ${readPcaptsVersion()}`,
+      compression: values["compress-output"],
       linkType: values.linktype,
       headerNow: values["header-now"],
       snapLengthBytes: MAX_FRAME_BYTES,
@@ -81,4 +106,22 @@ export async function consumeCommand(line: CommandLine, context: CommandContext)
   const status = await runToEnd(run, report, context);
   await output.close();
   return status;
+}
+
+function readRange({ values }: CommandLine, nowMs: number): ConsumeOptions["range"] {
+  const { from, to } = values;
+  if (from === undefined && to === undefined) return undefined;
+  const fromMicros = from === undefined ? undefined : parseTimeMicros(from, nowMs, "--from");
+  const toMicros = to === undefined ? undefined : parseTimeMicros(to, nowMs, "--to");
+  if (fromMicros !== undefined && toMicros !== undefined && fromMicros >= toMicros) {
+    throw new PcaptsError("USAGE", `--from "${from}" is not before --to "${to}"`);
+  }
+  return { fromMicros, toMicros };
+}
+
+/** Nobody waits for a file, so its frames may wait for each other. */
+function readOrdering({ values, given }: CommandLine): ConsumeOptions["order"] {
+  if (values.unordered) return undefined;
+  if (values.ordered !== undefined && given.has("ordered")) return { windowMs: values.ordered };
+  return { windowMs: values.write === "-" ? PIPE_WINDOW_MS : FILE_WINDOW_MS };
 }

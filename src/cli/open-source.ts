@@ -29,8 +29,8 @@ export async function openSource(
   processUser: ProcessUser | undefined,
   logger: Logger,
 ): Promise<OpenedSource> {
-  if (line.values.read !== undefined) {
-    return { source: await openFile(line.values.read, line, logger), interfaces: [] };
+  if (line.values.read.length > 0) {
+    return { source: await openFiles(line, logger), interfaces: [] };
   }
   const interfaces = await openInterfaces(line, processUser, logger);
   for (const each of interfaces) logger.info(describeCapture(each));
@@ -69,11 +69,11 @@ export async function findInterfaces(wanted: readonly string[]): Promise<readonl
   return [...spellings.keys()];
 }
 
-async function openFile(path: string, line: CommandLine, logger: Logger): Promise<FrameSource> {
+async function openFiles(line: CommandLine, logger: Logger): Promise<FrameSource> {
   const { values } = line;
-  const { openFileSource } = await import("../capture/file-source.ts");
+  const { openFileSources } = await import("../capture/file-sequence.ts");
   const sensor = values.sensor ?? hostname();
-  const file = await openFileSource(path, { stdin: process.stdin, sensor });
+  const file = await openFileSources(values.read, { stdin: process.stdin, sensor, logger });
   const expression = filterOf(line);
   if (expression === undefined) return file;
   const { openFilteredSource } = await import("../capture/filtered-source.ts");

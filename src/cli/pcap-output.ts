@@ -1,4 +1,5 @@
-import { open } from "node:fs/promises";
+import { access, constants, open } from "node:fs/promises";
+import { dirname } from "node:path";
 import { Writable } from "node:stream";
 import { finished } from "node:stream/promises";
 import { PcaptsError } from "../errors.ts";
@@ -29,6 +30,24 @@ export async function openPcapOutput(
     if (isCausedBy(error, "EPIPE")) onClosed();
   });
   return { stream, close: () => closeStream(stream) };
+}
+
+/**
+ * Sees whether files can be made where a ring's are to go.
+ *
+ * @param path of the ring, whose last part names its files
+ * @throws PcaptsError OUTPUT_NOT_WRITABLE
+ */
+export async function checkRingPath(path: string): Promise<void> {
+  try {
+    await access(dirname(path), constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw new PcaptsError(
+      "OUTPUT_NOT_WRITABLE",
+      `Cannot write "${path}": ${describeSystemError(error)}`,
+      { cause: error },
+    );
+  }
 }
 
 async function openFile(path: string): Promise<Writable> {

@@ -50,9 +50,19 @@ function formatInterfaceDrops({
  * @returns one line
  */
 export function formatConsumeSummary(summary: ConsumeSummary): string {
+  const { filtered, notFilterable, outOfRange, late } = summary;
+  const notes = [
+    ...(filtered === 0 ? [] : [`not matching the filter ${filtered}`]),
+    ...(outOfRange === 0 ? [] : [`captured outside of --from and --to ${outOfRange}`]),
+  ];
   return (
     `read ${summary.received} record(s): written ${summary.written} frame(s), ` +
-    `not frames ${summary.foreign}, of another link type ${summary.otherLinkType}`
+    `not frames ${summary.foreign}, of another link type ${summary.otherLinkType}` +
+    notes.map((note) => `, ${note}`).join("") +
+    (notFilterable === 0
+      ? ""
+      : `; the filter does not fit the link type of ${notFilterable} of them`) +
+    (late === 0 ? "" : `; ${late} came too late to be put in order`)
   );
 }
 

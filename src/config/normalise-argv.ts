@@ -71,6 +71,8 @@ export function normaliseArgv(
       if (flag.value !== undefined) throw unwantedValue(flag.row, flag.value);
       refuseCountOfConsumer(token, argv[at]);
       flags.push(flag);
+    } else if (flag.value === undefined && flag.row.optionalValue !== undefined) {
+      flags.push({ row: flag.row, value: flag.row.optionalValue });
     } else if (flag.value === undefined) {
       flags.push({ row: flag.row, value: readNextValue(flag.row, argv[at]) });
       at++;

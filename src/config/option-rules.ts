@@ -35,13 +35,6 @@ const OPTION_RULES: readonly OptionRule[] = [
       "quote the whole expression behind -f, or leave -f out",
   },
   {
-    // Taken for nothing it would let through what was to be left out.
-    broken: (line) => line.values.consumer && filterOf(line) !== undefined,
-    message:
-      "A consumer's filter is not there yet: " +
-      "filter what comes out, as in: pcapts -c | tcpdump -r - EXPR",
-  },
-  {
     broken: ({ values }) => values.json && !values["list-interfaces"],
     message: "--json goes with -D, --list-interfaces",
   },
@@ -63,7 +56,7 @@ const OPTION_RULES: readonly OptionRule[] = [
   },
   {
     broken: ({ values }) =>
-      isProducing(values) && values.interface.length === 0 && values.read === undefined,
+      isProducing(values) && values.interface.length === 0 && values.read.length === 0,
     message:
       "A producer needs a source: -i, --interface X (pcapts -D lists them) or -r, --read FILE",
   },
@@ -72,8 +65,13 @@ const OPTION_RULES: readonly OptionRule[] = [
     message: "-i, --interface and -r, --read exclude each other",
   },
   {
+    // Standard input can be read once.
+    broken: ({ values }) => values.read.filter((file) => file === "-").length > 1,
+    message: "-r, --read - is given twice: there is one standard input",
+  },
+  {
     // Frames from an interface come when they come.
-    broken: ({ values }) => isProducing(values) && values.topspeed && values.read === undefined,
+    broken: ({ values }) => isProducing(values) && values.topspeed && values.read.length === 0,
     message: "--topspeed goes with -r, --read FILE",
   },
   {
@@ -108,7 +106,35 @@ const OPTION_RULES: readonly OptionRule[] = [
     broken: ({ values }) => values.consumer && values["pretty-print"] > 0 && values.write !== "-",
     message: "-pp, --pretty-print prints text instead of pcap: leave -w, --write out",
   },
+  {
+    broken: ({ values }) => values.consumer && values["pretty-print"] > 0 && writesFiles(values),
+    message:
+      "-pp, --pretty-print prints text instead of pcap: " +
+      "leave --compress-output, -b, -C, -G and -W out",
+  },
+  {
+    // Several files need names.
+    broken: ({ values }) => values.consumer && makesRing(values) && values.write === "-",
+    message: "-b, -C, -G and -W make several files: name them with -w, --write FILE",
+  },
+  {
+    broken: ({ values, given }) => values.consumer && values.unordered && given.has("ordered"),
+    message: "--ordered and --unordered exclude each other",
+  },
 ];
+
+function makesRing(values: OptionValues): boolean {
+  return (
+    values["ring-buffer"].length > 0 ||
+    values["rotate-size"] !== undefined ||
+    values["rotate-seconds"] !== undefined ||
+    values["rotate-count"] !== undefined
+  );
+}
+
+function writesFiles(values: OptionValues): boolean {
+  return makesRing(values) || values["compress-output"] !== undefined;
+}
 
 function onlyPrints(values: OptionValues): boolean {
   return values["list-interfaces"] || values.completion !== undefined || listsTypes(values);
@@ -123,11 +149,11 @@ function isProducing(values: OptionValues): boolean {
 }
 
 function capturesAndReads(values: OptionValues): boolean {
-  return values.interface.length > 0 && values.read !== undefined;
+  return values.interface.length > 0 && values.read.length > 0;
 }
 
 function readsFile(values: OptionValues): boolean {
-  return isProducing(values) && values.read !== undefined;
+  return isProducing(values) && values.read.length > 0;
 }
 
 function usesCap(values: OptionValues): boolean {

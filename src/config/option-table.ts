@@ -21,6 +21,8 @@ export interface OptionRow {
   readonly default?: string;
   /** One sentence without its full stop. */
   readonly help: string;
+  /** The value of a flag that is written without one; a value then stands behind an equals sign. */
+  readonly optionalValue?: string;
   /** Known already, but refused: what to do meanwhile. */
   readonly comesLater?: string;
   /** A flag given twice: the last counts unless said otherwise here. */
@@ -176,12 +178,11 @@ export const OPTION_TABLE = [
     mode: "both",
     value: {
       type: "choice",
-      choices: ["hex", "line"],
-      later: { summary: "pcapts -c | tcpdump -r - prints such lines" },
+      choices: ["hex", "line", "summary"],
     },
     valueName: "F",
     default: "hex",
-    help: "hex dump as Pycapa printed in 2017, or line as it printed in 2020",
+    help: "hex dump as Pycapa printed in 2017, line as in 2020, or summary as tcpdump's",
   },
   {
     long: "log-level",
@@ -245,7 +246,7 @@ export const OPTION_TABLE = [
     mode: "both",
     value: { type: "text" },
     valueName: "EXPR",
-    help: "publish only frames that match a libpcap filter; words after the flags are one too",
+    help: "only frames that match a libpcap filter; words after the flags are one too",
     brief: true,
   },
 
@@ -267,8 +268,9 @@ export const OPTION_TABLE = [
     mode: "producer",
     value: { type: "text" },
     valueName: "FILE",
+    repeat: "all",
     completes: "file",
-    help: "publish a capture file; - is standard input",
+    help: "publish a capture file or a directory of them; - is standard input; may be repeated",
     brief: true,
   },
   {
@@ -435,13 +437,80 @@ export const OPTION_TABLE = [
     mode: "consumer",
     value: {
       type: "choice",
-      choices: ["pcap", "nsecpcap"],
-      later: { pcapng: "write pcap, and convert it with editcap -F pcapng" },
+      choices: ["pcap", "nsecpcap", "pcapng"],
     },
     valueName: "T",
     default: "pcap",
-    help: "pcap, or nsecpcap for nanoseconds",
+    help: "pcap, nsecpcap for nanoseconds, pcapng for all link types and interfaces",
     brief: true,
+  },
+  {
+    long: "from",
+    mode: "consumer",
+    value: { type: "time" },
+    valueName: "TIME",
+    help: "only frames captured at or after TIME, ISO 8601 or -5m; starts there without -o",
+  },
+  {
+    long: "to",
+    mode: "consumer",
+    value: { type: "time" },
+    valueName: "TIME",
+    help: "only frames captured before TIME; stops when nothing more of them can come",
+  },
+  {
+    long: "ordered",
+    mode: "consumer",
+    value: { type: "decimal", min: 0, max: 60_000, unit: "ms" },
+    valueName: "MS",
+    optionalValue: "100",
+    help: "order frames by capture time: partitions wait MS for each other; done anyway with 100",
+  },
+  {
+    long: "unordered",
+    mode: "consumer",
+    value: { type: "switch" },
+    help: "write frames as partitions give them, not in order of capture time",
+  },
+  {
+    long: "ring-buffer",
+    short: "-b",
+    mode: "consumer",
+    value: { type: "text" },
+    valueName: "COND",
+    repeat: "all",
+    help: "next file of -w at filesize:KB, duration:S, interval:S, packets:N; files:N are kept",
+  },
+  {
+    long: "rotate-size",
+    short: "-C",
+    mode: "consumer",
+    value: { type: "text" },
+    valueName: "SIZE",
+    help: "next file of -w after so many million bytes, or a size with K, M or G",
+  },
+  {
+    long: "rotate-seconds",
+    short: "-G",
+    mode: "consumer",
+    value: { type: "integer", min: 1, max: Number.MAX_SAFE_INTEGER, unit: "seconds" },
+    valueName: "S",
+    help: "next file of -w after so many seconds of capture time; -w may have %H as strftime",
+  },
+  {
+    long: "rotate-count",
+    short: "-W",
+    mode: "consumer",
+    value: { type: "integer", min: 1, max: Number.MAX_SAFE_INTEGER },
+    valueName: "N",
+    help: "keep the newest N files; with -G alone stop after N",
+  },
+  {
+    long: "compress-output",
+    mode: "consumer",
+    value: { type: "choice", choices: ["gzip", "zstd"] },
+    valueName: "C",
+    help: "compress what -w writes",
   },
   {
     long: "header-now",
@@ -487,22 +556,6 @@ export const OPTION_TABLE = [
     valueName: "N",
     help: "with -r: publish the file N times",
     comesLater: "run pcapts once for each time",
-  },
-  {
-    long: "from",
-    mode: "consumer",
-    value: { type: "text" },
-    valueName: "TIME",
-    help: "only frames captured at or after TIME",
-    comesLater: "start with -o TIME, and cut the output with editcap -A",
-  },
-  {
-    long: "to",
-    mode: "consumer",
-    value: { type: "text" },
-    valueName: "TIME",
-    help: "only frames captured before TIME",
-    comesLater: "cut the output with editcap -B",
   },
 ] as const satisfies readonly OptionRow[];
 

@@ -44,6 +44,33 @@ export function parseStartPosition(text: string, nowMs: number): StartPosition {
   return { kind: "time", timestampMs: Math.max(0, timestampMs) };
 }
 
+/**
+ * A capture time.
+ *
+ * @param text an ISO 8601 time (in the local zone unless it names one), or how long ago: `-5m`
+ * @param nowMs the present, milliseconds since the epoch
+ * @param subject what it was written for, as messages name it: "--from"
+ * @returns microseconds since the epoch; what is below one is cut, and no time is before 1970
+ * @throws PcaptsError USAGE
+ */
+export function parseTimeMicros(text: string, nowMs: number, subject: string): number {
+  const ago = AGO.exec(text);
+  const unitMs = MS_OF_UNIT[ago?.[2] ?? ""];
+  if (ago !== null && unitMs !== undefined) {
+    return Math.max(0, nowMs - Number(ago[1]) * unitMs) * 1000;
+  }
+  const timestampMs = parseIsoTime(text);
+  if (timestampMs === undefined) {
+    throw new PcaptsError(
+      "USAGE",
+      `${subject} expects a time such as 2026-01-31T09:30:00, ` +
+        `or -5m for five minutes ago (s, m, h, d), not "${text}"`,
+    );
+  }
+  const fraction = ISO_8601.exec(text)?.[7] ?? "";
+  return Math.max(0, timestampMs * 1000 + Number(fraction.slice(3, 6).padEnd(3, "0")));
+}
+
 /** `Date.parse` takes a date alone for UTC, and 30 February for 2 March. */
 function parseIsoTime(text: string): number | undefined {
   const match = ISO_8601.exec(text);
@@ -73,6 +100,8 @@ function parseIsoTime(text: string): number | undefined {
 export interface StartChoice {
   /** `-o` as it was written; undefined when it was not. */
   readonly text: string | undefined;
+  /** `--from`, in microseconds; undefined when it was not given. */
+  readonly fromMicros?: number | undefined;
   /** `auto.offset.reset`, when it was given. */
   readonly reset: StartPosition | undefined;
   /** Whether there is a `group.id`. */
@@ -82,13 +111,18 @@ export interface StartChoice {
 }
 
 /**
- * Where a consumer starts: where `-o` says; else in a group where it left off,
+ * Where a consumer starts: where `-o` says; else where `--from` does; else in a group where it left off,
  * and alone where `auto.offset.reset` says, or at the end.
  *
  * @param choice what was written
  * @throws PcaptsError USAGE: stored positions belong to a group
  */
-export function chooseStartPosition({ text, reset, inGroup, nowMs }: StartChoice): StartPosition {
+export function chooseStartPosition(choice: StartChoice): StartPosition {
+  const { text, fromMicros, reset, inGroup, nowMs } = choice;
+  // A record is not older than its frame, so the first record of that time or later is early enough.
+  if (text === undefined && fromMicros !== undefined) {
+    return { kind: "time", timestampMs: Math.floor(fromMicros / 1000) };
+  }
   if (text === undefined) return inGroup ? { kind: "stored" } : (reset ?? { kind: "end" });
   const start = parseStartPosition(text, nowMs);
   if (start.kind === "stored" && !inGroup) {

@@ -1,7 +1,7 @@
 import { PcaptsError } from "../errors.ts";
 import { parseLinkType } from "../packet/link-types.ts";
 import { parseAutostop } from "./autostop.ts";
-import { parseStartPosition } from "./start-position.ts";
+import { parseStartPosition, parseTimeMicros } from "./start-position.ts";
 
 /** What a flag or a Kafka property accepts as its value. */
 export type ValueKind =
@@ -18,6 +18,7 @@ export type ValueKind =
   | { readonly type: "topic" }
   | { readonly type: "property" }
   | { readonly type: "position" }
+  | { readonly type: "time" }
   | { readonly type: "autostop" }
   /** Its value is a LINKTYPE_ number. */
   | { readonly type: "linktype" }
@@ -114,6 +115,9 @@ export function parseValue(
       }
       return linkType;
     }
+    case "time":
+      parseTimeMicros(text, 0, subject);
+      return text;
     case "text":
     case "property":
       if (text === "") throw refuse("a value");

@@ -11,7 +11,7 @@ import type { BrokerConnection } from "./broker-connection.ts";
 import type { FetcherOptions, KafkaClientOptions } from "./client-options.ts";
 import { ConnectionError } from "./connection-error.ts";
 import { FrameDecoder } from "./frame-decoder.ts";
-import type { FetchedChunk } from "./frame-decoder.ts";
+import type { CaptureRange, FetchedChunk } from "./frame-decoder.ts";
 import { listOffsets } from "./offsets.ts";
 import { Outage } from "./outage.ts";
 import type { Transport } from "./transport.ts";
@@ -40,6 +40,10 @@ export interface FetcherSetup {
   readonly withOffsets: boolean;
   readonly logger: Logger;
   readonly onForeignRecord: (partition: number, offset: bigint, reason: string) => void;
+  /** Only frames captured in this range; a partition ends when it has nothing more of it. */
+  readonly range?: CaptureRange | undefined;
+  /** Called when records are met whose timestamps are not their capture times, and `range` ends. */
+  readonly onPublishTimes?: (() => void) | undefined;
   /** Called each time the end of a partition is reached. */
   readonly onEndOfPartition?: (partition: number, offset: bigint) => void;
 }
@@ -73,6 +77,10 @@ export class Fetcher {
   readonly #backOff: BackOff;
   readonly #outage: Outage;
   readonly #atEnd = new Set<number>();
+  readonly #paused = new Set<number>();
+  /** Answers about a partition that are not dealt with. */
+  readonly #undelivered = new Map<number, number>();
+  #until: ReadonlyMap<number, bigint> | undefined;
 
   constructor(setup: FetcherSetup) {
     this.#setup = setup;
@@ -81,8 +89,11 @@ export class Fetcher {
       readCommitted: setup.options.isolation === "read_committed",
       withOffsets: setup.withOffsets,
       onForeignRecord: setup.onForeignRecord,
+      range: setup.range,
+      onPublishTimes: setup.onPublishTimes,
     });
     this.#positions = new Map(setup.start);
+    this.#until = setup.until;
     this.#leaders = setup.leaders;
     this.#outage = new Outage(`read topic "${setup.topic}"`, setup.logger);
     this.#backOff = new BackOff(setup.client.retryBackoffMs, setup.client.retryBackoffMaxMs);
@@ -106,11 +117,13 @@ export class Fetcher {
         let nextOffset: bigint | undefined;
         for await (const chunk of this.#decode(response, fetched)) {
           ({ nextOffset } = chunk);
+          if (chunk.isPast === true) this.#positions.delete(fetched.partition);
           yield chunk;
           if (chunk.failure !== undefined)
             throw this.#unreadable(fetched.partition, nextOffset, chunk.failure);
           if (this.#stopped) break;
         }
+        this.#undelivered.set(fetched.partition, this.#undelivered.get(fetched.partition)! - 1);
         if (nextOffset !== undefined) this.#noteEnd(fetched, from, nextOffset);
         if (this.#stopped) return;
       }
@@ -120,9 +133,47 @@ export class Fetcher {
     }
   }
 
-  /** True when there is no offset to stop at. */
+  /** True when there is nothing to stop at. */
   get readsForever(): boolean {
-    return this.#setup.until === undefined;
+    return this.#until === undefined && this.#setup.range?.toMicros === undefined;
+  }
+
+  /** Frames left out because they were captured outside of `range`. */
+  get outOfRange(): number {
+    return this.#decoder.outOfRange;
+  }
+
+  /**
+   * True when nothing more comes of a partition.
+   *
+   * @param position behind what came of it
+   */
+  isFinished(partition: number, position: bigint): boolean {
+    const end = this.#until?.get(partition);
+    if (end !== undefined && position >= end) return true;
+    return !this.#positions.has(partition) && (this.#undelivered.get(partition) ?? 0) === 0;
+  }
+
+  /** True when all that was there of a partition when it was last asked for was handed over. */
+  isAtEnd(partition: number): boolean {
+    return this.#atEnd.has(partition);
+  }
+
+  /** Asks for no more of a partition until it is resumed; what is on its way still comes. */
+  pause(partition: number): void {
+    this.#paused.add(partition);
+  }
+
+  /** Asks for a partition again. */
+  resume(partition: number): void {
+    if (this.#paused.delete(partition)) this.#wake();
+  }
+
+  /** Stops at these offsets from now on. */
+  endAt(until: ReadonlyMap<number, bigint>): void {
+    this.#until = until;
+    for (const partition of this.#positions.keys()) this.#finishIfAtEnd(partition);
+    this.#wake();
   }
 
   /** Ends `chunks()`; safe repeatedly. */
@@ -137,7 +188,7 @@ export class Fetcher {
   ): AsyncGenerator<FetchedChunk, void, void> {
     const { partition, errorCode } = fetched;
     if (errorCode !== KAFKA_ERROR_CODE.NONE) return;
-    const until = this.#setup.until?.get(partition);
+    const until = this.#until?.get(partition);
     let from = response.from.get(partition)!;
     try {
       for await (const chunk of this.#decoder.decode(response.answer.bytes, fetched, from, until)) {
@@ -200,7 +251,11 @@ export class Fetcher {
         continue;
       }
       const positions = this.#positionsOf(nodeId, turn);
-      if (positions.length === 0) return;
+      if (positions.length === 0) {
+        if (![...this.#paused].some((partition) => this.#isReadFrom(nodeId, partition))) return;
+        await this.#nextChange();
+        continue;
+      }
       let connection: BrokerConnection;
       let answer: FetchResponse;
       try {
@@ -218,6 +273,9 @@ export class Fetcher {
       if (answer.partitions.some((fetched) => this.#isOfInterest(fetched))) {
         this.#waitingOf.set(nodeId, this.#waitingOf.get(nodeId)! + 1);
         this.#ready.push({ nodeId, connection, answer, from });
+        for (const { partition } of answer.partitions) {
+          this.#undelivered.set(partition, (this.#undelivered.get(partition) ?? 0) + 1);
+        }
       }
       this.#wake();
       if (stale) await this.#refreshLeaders();
@@ -232,10 +290,15 @@ export class Fetcher {
   #positionsOf(nodeId: number, turn: number): FetchPosition[] {
     const positions: FetchPosition[] = [];
     for (const [partition, offset] of this.#positions) {
-      if (this.#leaders[partition] === nodeId) positions.push({ partition, offset });
+      if (this.#leaders[partition] !== nodeId || this.#paused.has(partition)) continue;
+      positions.push({ partition, offset });
     }
     const first = positions.length === 0 ? 0 : turn % positions.length;
     return [...positions.slice(first), ...positions.slice(0, first)];
+  }
+
+  #isReadFrom(nodeId: number, partition: number): boolean {
+    return this.#leaders[partition] === nodeId && this.#positions.has(partition);
   }
 
   async #fetch(
@@ -350,7 +413,7 @@ export class Fetcher {
   }
 
   #finishIfAtEnd(partition: number): void {
-    const end = this.#setup.until?.get(partition);
+    const end = this.#until?.get(partition);
     if (end !== undefined && this.#positions.get(partition)! >= end) {
       this.#positions.delete(partition);
     }

@@ -28,9 +28,22 @@ export interface FetchedChunk extends FrameChunk {
   readonly nextOffset: bigint;
   /** Offset of each frame, when they were asked for. */
   readonly offsets?: readonly bigint[];
+  /** Nothing that was captured before the end of the range is behind these frames. */
+  readonly isPast?: boolean;
   /** Why nothing behind these frames can be read. */
   readonly failure?: RecordBatchError;
 }
+
+/** Capture times, in microseconds since the epoch. */
+export interface CaptureRange {
+  /** The first that is wanted; undefined: from the beginning of time. */
+  readonly fromMicros: number | undefined;
+  /** The first that is not wanted any more; undefined: to the end of time. */
+  readonly toMicros: number | undefined;
+}
+
+/** A record's timestamp is its capture time when they are no further apart. */
+const SAME_TIME_MS = 1000;
 
 /** What a decoder does with records. */
 export interface FrameDecoderOptions {
@@ -39,6 +52,10 @@ export interface FrameDecoderOptions {
   readonly readCommitted: boolean;
   /** Collect the offset of each frame. */
   readonly withOffsets: boolean;
+  /** Only frames captured in it. */
+  readonly range?: CaptureRange | undefined;
+  /** Told once that records of some partition carry other timestamps than their capture times. */
+  readonly onPublishTimes?: (() => void) | undefined;
   /** Told of records that are not frames. */
   readonly onForeignRecord: (partition: number, offset: bigint, reason: string) => void;
 }
@@ -94,9 +111,18 @@ export class FrameDecoder {
   #interfaceOf: Uint16Array | undefined;
   #offsets: bigint[] = [];
   #lastInterface = 0;
+  /** Frames left out because they were captured outside of the range. */
+  outOfRange = 0;
+  readonly #fromMicros: number;
+  readonly #toMicros: number;
+  /** Partitions with records whose timestamps say nothing of their capture times. */
+  readonly #publishTimes = new Set<number>();
+  #isPast = false;
 
   constructor(options: FrameDecoderOptions) {
     this.#options = options;
+    this.#fromMicros = options.range?.fromMicros ?? 0;
+    this.#toMicros = options.range?.toMicros ?? Infinity;
   }
 
   /**
@@ -117,6 +143,7 @@ export class FrameDecoder {
   ): AsyncGenerator<FetchedChunk, void, void> {
     const { partition, recordsStart } = fetched;
     this.#beginChunk();
+    this.#isPast = false;
     this.#beginPiece(bytes, recordsStart);
     let nextOffset = from;
     const batches = this.#batches(bytes, fetched, { from, until });
@@ -238,6 +265,7 @@ export class FrameDecoder {
       ...(this.#options.withOffsets ? { offsets: this.#offsets } : {}),
       partition,
       nextOffset,
+      ...(this.#isPast && { isPast: true }),
       ...(failure && { failure }),
     };
   }
@@ -246,11 +274,15 @@ export class FrameDecoder {
     bytes: Buffer,
     recordsStart: number,
     recordsEnd: number,
-    { baseOffset, recordCount }: RecordBatchHeader,
+    { baseOffset, baseTimestampMs, recordCount }: RecordBatchHeader,
     partition: number,
     range: OffsetRange | undefined,
   ): void {
     const { nanosecond, withOffsets } = this.#options;
+    const fromMicros = this.#fromMicros;
+    const toMicros = this.#toMicros;
+    let lastMicros = -1;
+    let lastTimestampMs = 0;
     const records = new RecordCursor(bytes, recordsStart, recordsEnd, recordCount);
     while (records.next()) {
       if (range !== undefined) {
@@ -265,6 +297,12 @@ export class FrameDecoder {
       if (micros < 0 || seconds > 0xffff_ffff || valueLength < 0 || valueLength > MAX_FRAME_BYTES) {
         const offset = baseOffset + BigInt(records.offsetDelta);
         this.#options.onForeignRecord(partition, offset, foreignReason(records));
+        continue;
+      }
+      lastMicros = micros;
+      lastTimestampMs = baseTimestampMs + records.timestampDelta;
+      if (micros < fromMicros || micros >= toMicros) {
+        this.outOfRange++;
         continue;
       }
       let fraction = micros - seconds * 1_000_000;
@@ -283,6 +321,27 @@ export class FrameDecoder {
       if (withOffsets) this.#offsets.push(baseOffset + BigInt(records.offsetDelta));
       this.#writeFrame(bytes, valueStart, valueLength, seconds, fraction, wireLength);
     }
+    if (toMicros !== Infinity && lastMicros >= 0) {
+      this.#noteTimes(partition, baseTimestampMs, lastTimestampMs, lastMicros);
+    }
+  }
+
+  /**
+   * Live frames carry their capture time as timestamp: with one that is past the range its partition is
+   * done. Where timestamps are those of publishing, only the end of the partition is an end.
+   */
+  #noteTimes(
+    partition: number,
+    firstTimestampMs: number,
+    lastTimestampMs: number,
+    lastMicros: number,
+  ): void {
+    const isSame = Math.abs(lastTimestampMs - lastMicros / 1000) <= SAME_TIME_MS;
+    if (!isSame && !this.#publishTimes.has(partition)) {
+      if (this.#publishTimes.size === 0) this.#options.onPublishTimes?.();
+      this.#publishTimes.add(partition);
+    }
+    this.#isPast = firstTimestampMs * 1000 >= this.#toMicros && !this.#publishTimes.has(partition);
   }
 
   #writeFrame(

@@ -29,6 +29,23 @@ export function takeFrames(chunk: FrameChunk, count: number): FrameChunk {
 }
 
 /**
+ * Leaves out the first frames of a chunk.
+ *
+ * @param count how many, 0 or more
+ * @returns a view on the same bytes; the chunk itself when nothing is left out
+ */
+export function dropFrames(chunk: FrameChunk, count: number): FrameChunk {
+  if (count <= 0) return chunk;
+  const start = positionOfFrame(chunk, Math.min(count, chunk.frameCount));
+  return {
+    ...chunk,
+    bytes: chunk.bytes.subarray(start),
+    frameCount: Math.max(0, chunk.frameCount - count),
+    ...(chunk.interfaceOf && { interfaceOf: chunk.interfaceOf.subarray(count) }),
+  };
+}
+
+/**
  * Cuts frames to a length, as a capture with that snaplen would have; wire lengths stay.
  *
  * @param snapLengthBytes at least 1; also becomes the snaplen of the chunk's interfaces

@@ -264,6 +264,11 @@ export function formatLinkType(linkType: number): string {
   return LINK_TYPE_NAMES.get(linkType) ?? String(linkType);
 }
 
+/** LINKTYPE_ numbers that have a name, in their order. */
+export function listLinkTypes(): readonly number[] {
+  return [...LINK_TYPE_NAMES.keys()];
+}
+
 /**
  * Reads a link type as a person gives it.
  *

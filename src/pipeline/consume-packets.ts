@@ -14,7 +14,10 @@ import type { Transport } from "../kafka/transport.ts";
 import type { GroupOptions, StartPosition } from "../kafka/client-options.ts";
 import type { Logger } from "../logger.ts";
 import { LINKTYPE_ETHERNET } from "../packet/link-types.ts";
+import type { RingOptions } from "../capture-file/ring-writer.ts";
 import { FrameOutput } from "./frame-output.ts";
+import { TopicFilter } from "./topic-filter.ts";
+import { TopicReading } from "./topic-reading.ts";
 import { asOutputError } from "./output-error.ts";
 import { formatEndOfPartition } from "./packet-text.ts";
 import type { ConsumeOptions, ConsumeSummary, Run } from "./pipeline-options.ts";
@@ -27,7 +30,7 @@ const TOPIC_POLL_MS = 500;
 const SILENCE_MS = 3000;
 
 /**
- * Streams a topic's frames into `output` as a pcap file, or prints them.
+ * Streams a topic's frames into `output` as a capture file, into a ring of files, or prints them.
  *
  * ```ts
  * const run = consumePackets(createWriteStream("out.pcap"), options, logger);
@@ -37,15 +40,22 @@ const SILENCE_MS = 3000;
  * `done` resolves at the end that was asked for, after `stop()`, or when the reader of `output`
  * went away (EPIPE).
  *
- * @param output is ended when the run ends
+ * @param output a stream, ended when the run ends, or where the files of a ring go
+ * @throws PcaptsError FILTER_INVALID when `options.filter` is none for any link type
  */
 export function consumePackets(
-  output: Writable,
+  output: Writable | RingOptions,
   options: ConsumeOptions,
   logger: Logger,
 ): Run<ConsumeSummary> {
   return new ConsumeRun(output, options, logger);
 }
+
+/** Live frames are on their way to Kafka for so long at most. */
+const RANGE_SLACK_MS = 2000;
+
+/** What a timer can wait for. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** What is known of a topic when reading begins. */
 interface Extent {
@@ -56,20 +66,29 @@ interface Extent {
 
 class ConsumeRun implements Run<ConsumeSummary> {
   readonly done: Promise<ConsumeSummary>;
-  readonly #stream: Writable;
+  readonly #target: Writable | RingOptions;
   readonly #options: ConsumeOptions;
   readonly #logger: Logger;
   readonly #output: FrameOutput;
   readonly #stopping = new AbortController();
+  readonly #filter: TopicFilter | undefined;
   #fetcher: Fetcher | undefined;
+  #reading: TopicReading | undefined;
+  /** Counts of readings that are over: a group that changes begins another. */
+  readonly #before = { late: 0, outOfRange: 0 };
   #foreign = 0;
   #silenceTimer: NodeJS.Timeout | undefined;
+  #rangeTimer: NodeJS.Timeout | undefined;
+  /** Ends of the partitions when the end of the range was past. */
+  #rangeEnd: ReadonlyMap<number, bigint> | undefined;
 
-  constructor(stream: Writable, options: ConsumeOptions, logger: Logger) {
-    this.#stream = stream;
+  constructor(target: Writable | RingOptions, options: ConsumeOptions, logger: Logger) {
+    this.#target = target;
     this.#options = options;
     this.#logger = logger;
-    this.#output = new FrameOutput(stream, options, logger);
+    const { filter } = options;
+    this.#filter = filter === undefined ? undefined : new TopicFilter(filter, logger);
+    this.#output = new FrameOutput(target, options, logger);
     this.done = this.#run();
   }
 
@@ -82,15 +101,26 @@ class ConsumeRun implements Run<ConsumeSummary> {
 
   summary(): ConsumeSummary {
     const { written, otherLinkType } = this.#output;
+    const { filtered = 0, notFilterable = 0 } = this.#filter ?? {};
     const foreign = this.#foreign;
-    return { received: written + foreign + otherLinkType, written, foreign, otherLinkType };
+    const outOfRange = this.#before.outOfRange + (this.#reading?.outOfRange ?? 0);
+    return {
+      received: written + foreign + otherLinkType + filtered + outOfRange,
+      written,
+      foreign,
+      otherLinkType,
+      filtered,
+      notFilterable,
+      outOfRange,
+      late: this.#before.late + (this.#reading?.late ?? 0),
+    };
   }
 
   async #run(): Promise<ConsumeSummary> {
     const { kafka, linkType, headerNow } = this.#options;
     const transport = createTransport(kafka, this.#logger);
     // A reader that goes away also ends a run that waits for frames.
-    this.#stream.on("error", () => this.stop());
+    if ("on" in this.#target) this.#target.on("error", () => this.stop());
     if (linkType !== undefined || headerNow) this.#output.begin(linkType ?? LINKTYPE_ETHERNET);
     try {
       await this.#streamOut(transport).catch((error: unknown) => {
@@ -103,6 +133,7 @@ class ConsumeRun implements Run<ConsumeSummary> {
       }
     } finally {
       clearTimeout(this.#silenceTimer);
+      clearTimeout(this.#rangeTimer);
       await transport.close();
     }
     return this.summary();
@@ -136,13 +167,15 @@ class ConsumeRun implements Run<ConsumeSummary> {
       if (linkType !== undefined) this.#output.begin(linkType);
     }
     if (group !== undefined) {
+      this.#watchRange(transport, extent);
       await this.#readInGroup(transport, group, extent);
       return;
     }
+    this.#watchRange(transport, extent);
     if (!exitAtEnd) this.#silenceTimer = setTimeout(() => this.#breakSilence(extent), SILENCE_MS);
     const from = await this.#startOf(transport, extent, allPartitions, start);
     signal.throwIfAborted();
-    await this.#readAlone(this.#createFetcher(transport, extent, from));
+    await this.#readAlone(this.#createReading(transport, extent, from));
   }
 
   async #waitForTopic(
@@ -196,22 +229,58 @@ class ConsumeRun implements Run<ConsumeSummary> {
     return new Map(partitions.map((partition) => [partition, offsets.get(partition)!]));
   }
 
-  #createFetcher(
+  /** True when frames that are asked for cannot come any more behind what is there now. */
+  get #isRangeOver(): boolean {
+    const { range } = this.#options;
+    return range?.toMicros !== undefined && Date.now() > range.toMicros / 1000 + RANGE_SLACK_MS;
+  }
+
+  /** When the end of the range is past, what is there then is all there is of it. */
+  #watchRange(transport: Transport, extent: Extent): void {
+    const { range, exitAtEnd } = this.#options;
+    if (range?.toMicros === undefined || exitAtEnd || this.#isRangeOver) return;
+    const waitMs = range.toMicros / 1000 + RANGE_SLACK_MS - Date.now() + 1;
+    this.#rangeTimer = setTimeout(
+      () => {
+        if (!this.#isRangeOver) return this.#watchRange(transport, extent);
+        const { leaders } = extent;
+        void this.#listOffsets(transport, leaders, [...leaders.keys()], "end").then(
+          (end) => {
+            this.#rangeEnd = end;
+            this.#fetcher?.endAt(end);
+          },
+          () => this.stop(),
+        );
+      },
+      Math.min(waitMs, LONGEST_TIMER_MS),
+    );
+  }
+
+  #createReading(
     transport: Transport,
     { leaders, end }: Extent,
     start: ReadonlyMap<number, bigint>,
-  ): Fetcher {
-    const { topic, fetcher, kafka, group, exitAtEnd, fileType, maxPackets, prettyPrint } =
+  ): TopicReading {
+    const { topic, fetcher, kafka, group, exitAtEnd, fileType, maxPackets, prettyPrint, range } =
       this.#options;
+    this.#before.late += this.#reading?.late ?? 0;
+    this.#before.outOfRange += this.#reading?.outOfRange ?? 0;
     this.#fetcher = new Fetcher({
       transport,
       topic,
       leaders,
       start,
-      until: exitAtEnd ? end : undefined,
+      until: exitAtEnd || this.#isRangeOver ? (this.#rangeEnd ?? end) : undefined,
       options: fetcher,
       client: kafka,
-      nanosecond: fileType === "nsecpcap",
+      range,
+      onPublishTimes: () => {
+        this.#logger.info(
+          `Topic "${topic}": records carry the time of publishing, or the broker's, not that of capture; ` +
+            "it is read to its end for what was captured before --to",
+        );
+      },
+      nanosecond: fileType !== "pcap",
       // What -m cuts a chunk at is what a group commits.
       withOffsets: prettyPrint !== undefined || (group !== undefined && maxPackets > 0),
       logger: this.#logger,
@@ -221,18 +290,25 @@ class ConsumeRun implements Run<ConsumeSummary> {
           prettyPrint.print(formatEndOfPartition(prettyPrint.format, topic, partition, offset)),
       }),
     });
-    return this.#fetcher;
+    this.#reading = new TopicReading({
+      fetcher: this.#fetcher,
+      start,
+      filter: this.#filter,
+      order: this.#options.order,
+      isFinite: !this.#fetcher.readsForever,
+    });
+    return this.#reading;
   }
 
-  async #readAlone(fetcher: Fetcher): Promise<void> {
+  async #readAlone(reading: TopicReading): Promise<void> {
     try {
-      for await (const chunk of fetcher.chunks()) {
+      for await (const chunk of reading.chunks()) {
         if (chunk.frameCount > 0) clearTimeout(this.#silenceTimer);
         await this.#output.take(chunk);
         if (this.#output.isFull) return;
       }
     } finally {
-      fetcher.stop();
+      reading.stop();
     }
   }
 
@@ -259,7 +335,7 @@ class ConsumeRun implements Run<ConsumeSummary> {
         const position = explicit ? start : { kind: group.withoutOffset };
         return this.#startOf(transport, extent, partitions, position);
       },
-      createFetcher: (from) => this.#createFetcher(transport, extent, from),
+      createReading: (from) => this.#createReading(transport, extent, from),
     });
   }
 

@@ -1,15 +1,17 @@
 import type { Writable } from "node:stream";
-import { PcapWriter } from "../capture-file/pcap-writer.ts";
-import type { FetchedChunk } from "../kafka/frame-decoder.ts";
+import { createCaptureWriter, type CaptureWriter } from "../capture-file/capture-writer.ts";
+import { CompressedOutput } from "../capture-file/compressed-output.ts";
+import { RingWriter, type RingOptions } from "../capture-file/ring-writer.ts";
 import type { Logger } from "../logger.ts";
 import { keepLinkType, takeFrames } from "../packet/chunk-stages.ts";
 import { formatLinkType, LINKTYPE_ETHERNET } from "../packet/link-types.ts";
 import type { FrameChunk } from "../packet/frame-chunk.ts";
 import type { ConsumeOptions } from "./pipeline-options.ts";
 import { printConsumed } from "./print-packets.ts";
+import { positionsBehind, type ReadChunk } from "./read-chunk.ts";
 
 /**
- * Where a consumer's frames go: a pcap file, or text. Counts what it wrote and
+ * Where a consumer's frames go: a capture file, a ring of them, or text. Counts what it wrote and
  * what it left out.
  */
 export class FrameOutput {
@@ -17,17 +19,23 @@ export class FrameOutput {
   written = 0;
   /** Frames left out because a pcap file holds one link type only. */
   otherLinkType = 0;
-  readonly #stream: Writable;
+  readonly #target: Writable | RingOptions;
   readonly #options: ConsumeOptions;
   readonly #logger: Logger;
   readonly #leftOutTypes = new Set<number>();
-  #writer: PcapWriter | undefined;
+  #writer: CaptureWriter | RingWriter | undefined;
   #linkType = LINKTYPE_ETHERNET;
 
-  constructor(stream: Writable, options: ConsumeOptions, logger: Logger) {
-    this.#stream = stream;
+  constructor(target: Writable | RingOptions, options: ConsumeOptions, logger: Logger) {
+    const { compression } = options;
+    this.#target =
+      compression === undefined || "limits" in target
+        ? target
+        : new CompressedOutput(target, compression);
     this.#options = options;
     this.#logger = logger;
+    // A pcapng file names its link types as they are met, so its header waits for nothing.
+    if (this.#isPcapng && options.prettyPrint === undefined) this.#open(options.linkType);
   }
 
   /** True when the link type of the file still has to be found out. */
@@ -38,43 +46,69 @@ export class FrameOutput {
   /** True when as many frames are out as were asked for. */
   get isFull(): boolean {
     const { maxPackets } = this.#options;
-    return maxPackets > 0 && this.written >= maxPackets;
+    const isLastFileFull = this.#writer instanceof RingWriter && this.#writer.isFull;
+    return (maxPackets > 0 && this.written >= maxPackets) || isLastFileFull;
+  }
+
+  get #isPcapng(): boolean {
+    return this.#options.fileType === "pcapng";
   }
 
   /** Writes the file's header, unless it is written or text is printed. */
   begin(linkType: number): void {
-    if (!this.needsLinkType) return;
-    const { fileType, snapLengthBytes } = this.#options;
-    this.#linkType = linkType;
-    this.#writer = new PcapWriter(this.#stream, {
-      linkType,
-      snapLengthBytes,
-      nanosecond: fileType === "nsecpcap",
-    });
+    if (this.needsLinkType) this.#open(linkType);
+  }
+
+  #open(linkType: number | undefined): void {
+    const { fileType, snapLengthBytes, application = "pcapts" } = this.#options;
+    this.#linkType = linkType ?? LINKTYPE_ETHERNET;
+    const format = { fileType, linkType, snapLengthBytes, application };
+    this.#writer =
+      "limits" in this.#target
+        ? new RingWriter(this.#target, format, this.#options.compression)
+        : createCaptureWriter(this.#target, format);
   }
 
   /**
    * Writes the frames of a chunk, as many as are still wanted.
    *
-   * @returns the offset behind the last frame that was dealt with; resolves when they are written
+   * @returns where to go on reading behind the frames that are dealt with, written or left out;
+   *   resolves when they are written
    * @throws the stream's error
    */
-  async take(fetched: FetchedChunk): Promise<bigint> {
+  async take(read: ReadChunk): Promise<ReadonlyMap<number, bigint>> {
+    return read.frameCount === 0 ? read.positions : positionsBehind(read, await this.#take(read));
+  }
+
+  async #take(read: ReadChunk): Promise<number> {
     const { topic, prettyPrint } = this.#options;
-    if (fetched.frameCount === 0) return fetched.nextOffset;
     if (prettyPrint !== undefined) {
-      const chunk = { ...fetched, ...takeFrames(fetched, this.#left()) };
+      const chunk = { ...read, ...takeFrames(read, this.#left()) };
       printConsumed(prettyPrint, topic, chunk, this.written);
       this.written += chunk.frameCount;
-      return offsetBehind(fetched, chunk.frameCount);
+      return chunk.frameCount;
     }
-    this.begin(fetched.interfaces[fetched.interfaceOf?.[0] ?? 0]!.linkType);
-    const wanted = takeFrames(fetched, this.#framesUpToLimit(fetched));
-    const chunk = keepLinkType(wanted, this.#linkType);
+    this.begin(read.interfaces[read.interfaceOf?.[0] ?? 0]!.linkType);
+    const wanted = takeFrames(read, this.#framesUpToLimit(read));
+    const chunk = this.#isPcapng ? wanted : keepLinkType(wanted, this.#linkType);
     if (chunk.frameCount < wanted.frameCount) this.#countLeftOut(wanted, chunk.frameCount);
-    if (chunk.frameCount > 0) await this.#writer!.writeChunk(chunk);
-    this.written += chunk.frameCount;
-    return offsetBehind(fetched, wanted.frameCount);
+    if (chunk.frameCount === 0) return wanted.frameCount;
+    const written = await this.#write(chunk);
+    this.written += written;
+    return written === chunk.frameCount ? wanted.frameCount : this.#indexOfKept(wanted, written);
+  }
+
+  /** Resolves when what was taken is in its file, were the process to end now. */
+  async flush(): Promise<void> {
+    if (this.#writer instanceof RingWriter) await this.#writer.flush();
+    else if (this.#target instanceof CompressedOutput) await this.#target.flush();
+  }
+
+  async #write(chunk: FrameChunk): Promise<number> {
+    const writer = this.#writer!;
+    if (writer instanceof RingWriter) return writer.writeFrames(chunk);
+    await writer.writeChunk(chunk);
+    return chunk.frameCount;
   }
 
   #left(): number {
@@ -83,13 +117,20 @@ export class FrameOutput {
   }
 
   /** How many frames of a chunk there are up to the last one that is still wanted. */
-  #framesUpToLimit({ frameCount, interfaces, interfaceOf }: FetchedChunk): number {
+  #framesUpToLimit(chunk: FrameChunk): number {
     const left = this.#left();
-    if (left >= frameCount || interfaceOf === undefined) return left;
+    if (left >= chunk.frameCount || chunk.interfaceOf === undefined) return left;
+    return left === 0 ? 0 : this.#indexOfKept(chunk, left - 1) + 1;
+  }
+
+  /** Where the frame stands that is kept after `count` others; behind all when there are no more. */
+  #indexOfKept({ frameCount, interfaces, interfaceOf }: FrameChunk, count: number): number {
+    if (this.#isPcapng || interfaceOf === undefined) return Math.min(count, frameCount);
     let kept = 0;
     for (let index = 0; index < frameCount; index++) {
-      if (interfaces[interfaceOf[index]!]!.linkType === this.#linkType) kept++;
-      if (kept === left) return index + 1;
+      if (interfaces[interfaceOf[index]!]!.linkType !== this.#linkType) continue;
+      if (kept === count) return index;
+      kept++;
     }
     return frameCount;
   }
@@ -110,15 +151,9 @@ export class FrameOutput {
       this.#leftOutTypes.add(linkType);
       this.#logger.warn(
         `Frames of link type ${formatLinkType(linkType)} are left out: a pcap file has one link type, ` +
-          `this one ${formatLinkType(this.#linkType)}; -F pcapng, which carries them all, is not there yet: ` +
-          `--linktype ${linkType} takes these instead`,
+          `this one ${formatLinkType(this.#linkType)}; -F pcapng carries them all, ` +
+          `and --linktype ${linkType} takes these instead`,
       );
     }
   }
-}
-
-/** Offset behind the first `count` frames of a chunk, which has offsets when that is less than all. */
-function offsetBehind({ frameCount, nextOffset, offsets }: FetchedChunk, count: number): bigint {
-  if (count >= frameCount || offsets === undefined) return nextOffset;
-  return count === 0 ? offsets[0]! : offsets[count - 1]! + 1n;
 }

@@ -2,12 +2,13 @@
  * The text that `--pretty-print` makes, in the two forms that scripts written
  * for Pycapa expect: `hex` is what its 2017 release printed (a heading and a
  * hex dump), `line` what its last release printed (one line for each event).
+ * `summary` is one line for each frame that is taken or read, as tcpdump prints it.
  * Every function returns whole lines, each ending in "\n", or "" where that
  * release printed nothing.
  */
 
-/** Which of Pycapa's releases the text follows. */
-export type PacketTextFormat = "hex" | "line";
+/** Which of Pycapa's releases the text follows, or tcpdump. */
+export type PacketTextFormat = "hex" | "line" | "summary";
 
 /** A frame that has a place in a topic. */
 export interface PlacedFrame {
@@ -68,6 +69,24 @@ export function formatCaptureDate(seconds: number, microseconds: number): string
   return `${day} ${time}.${String(microseconds).padStart(6, "0")}`;
 }
 
+/**
+ * One line for a frame, as tcpdump prints it.
+ *
+ * @param seconds capture time, shown in the local zone
+ * @param fraction microseconds, or nanoseconds as `nanosecond` says
+ * @param line what `formatSummaryLine` says of the frame
+ */
+export function formatSummary(
+  seconds: number,
+  fraction: number,
+  nanosecond: boolean,
+  line: string,
+): string {
+  const date = new Date(seconds * 1000);
+  const time = `${twoDigits(date.getHours())}:${twoDigits(date.getMinutes())}:${twoDigits(date.getSeconds())}`;
+  return `${time}.${String(fraction).padStart(nanosecond ? 9 : 6, "0")} ${line}\n`;
+}
+
 function formatPlace(placed: PlacedFrame): string {
   const date = formatCaptureDate(placed.seconds, placed.microseconds);
   return (
@@ -96,7 +115,7 @@ export function formatReceived(format: PacketTextFormat, count: number, frame: U
  * @param placed the frame's time and place; `count` counts acknowledgements
  */
 export function formatDelivered(format: PacketTextFormat, placed: PlacedFrame): string {
-  return format === "hex" ? "" : `Packet delivered[${placed.count}]: ${formatPlace(placed)}\n`;
+  return format !== "line" ? "" : `Packet delivered[${placed.count}]: ${formatPlace(placed)}\n`;
 }
 
 /**
@@ -130,7 +149,7 @@ export function formatEndOfPartition(
   partition: number,
   offset: bigint | number,
 ): string {
-  return format === "hex"
+  return format !== "line"
     ? ""
     : `Reached end of topar: topic=${topic}, partition=${partition}, offset=${offset}\n`;
 }

@@ -5,13 +5,14 @@ import type {
   PublisherOptions,
   StartPosition,
 } from "../kafka/client-options.ts";
+import type { CaptureRange } from "../kafka/frame-decoder.ts";
 
 /** Text for people instead of, or beside, frames. */
 export interface PrettyPrint {
   /** Every Nth frame; at least 1. */
   readonly every: number;
-  /** `hex` and `line` are Pycapa's of 2017 and of 2020. */
-  readonly format: "hex" | "line";
+  /** `hex` and `line` are Pycapa's of 2017 and of 2020, `summary` is a line as tcpdump prints it. */
+  readonly format: "hex" | "line" | "summary";
   /** Receives whole lines, each ending in "\n". */
   readonly print: (text: string) => void;
 }
@@ -50,6 +51,12 @@ export interface ProduceOptions {
   readonly prettyPrint: PrettyPrint | undefined;
 }
 
+/** How frames are put in order. */
+export interface FrameOrdering {
+  /** How far out of order a partition may be, and how long a frame waits for those of others. */
+  readonly windowMs: number;
+}
+
 /** What `consumePackets` writes. */
 export interface ConsumeOptions {
   readonly kafka: KafkaClientOptions;
@@ -63,8 +70,21 @@ export interface ConsumeOptions {
   readonly exitAtEnd: boolean;
   /** Stop after this many frames; 0 is no limit. */
   readonly maxPackets: number;
-  readonly fileType: "pcap" | "nsecpcap";
-  /** Link type of the output; undefined: that of the topic's frames. */
+  /** Only frames captured in this range. An end makes the run end when nothing more of it can come. */
+  readonly range?: CaptureRange | undefined;
+  /** libpcap filter; frames of link types that it does not compile for do not match. */
+  readonly filter?: string | undefined;
+  /** Put the frames of partitions in order of their capture times; undefined leaves them as they come. */
+  readonly order?: FrameOrdering | undefined;
+  readonly fileType: "pcap" | "nsecpcap" | "pcapng";
+  /** Around what is written. */
+  readonly compression?: "gzip" | "zstd" | undefined;
+  /** Program and version that a pcapng file names. */
+  readonly application?: string;
+  /**
+   * Link type of the output; undefined: that of the topic's frames. A pcapng file carries all, and
+   * names this one at once.
+   */
   readonly linkType: number | undefined;
   /** Write the file header before anything is known of the topic (Ethernet unless `linkType`). */
   readonly headerNow: boolean;
@@ -123,4 +143,12 @@ export interface ConsumeSummary {
   foreign: number;
   /** Frames left out because a pcap file holds one link type only. */
   otherLinkType: number;
+  /** Frames that did not match the filter. */
+  filtered: number;
+  /** Of those: frames of link types that the filter does not compile for. */
+  notFilterable: number;
+  /** Frames captured before or after the range that was asked for. */
+  outOfRange: number;
+  /** Frames written behind a later one, because they came too late to be put in order. */
+  late: number;
 }

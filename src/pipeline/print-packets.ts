@@ -1,10 +1,11 @@
-import type { FetchedChunk } from "../kafka/frame-decoder.ts";
 import { forEachDelivered } from "../kafka/delivery.ts";
 import type { Delivery } from "../kafka/delivery.ts";
 import { forEachFrame } from "../packet/frame-chunk.ts";
 import type { FrameChunk } from "../packet/frame-chunk.ts";
-import { formatConsumed, formatDelivered, formatReceived } from "./packet-text.ts";
+import { formatSummaryLine } from "../packet/summary-line.ts";
+import { formatConsumed, formatDelivered, formatReceived, formatSummary } from "./packet-text.ts";
 import type { PrettyPrint } from "./pipeline-options.ts";
+import type { ReadChunk } from "./read-chunk.ts";
 
 /**
  * Prints every Nth frame that a producer takes.
@@ -13,9 +14,13 @@ import type { PrettyPrint } from "./pipeline-options.ts";
  */
 export function printReceived(pretty: PrettyPrint, chunk: FrameChunk, before: number): void {
   if (!reachesMultiple(before, chunk.frameCount, pretty.every)) return;
-  forEachFrame(chunk, (start, length, _wire, _seconds, _fraction, index) => {
+  forEachFrame(chunk, (start, length, wireLength, seconds, fraction, index) => {
     const count = before + index + 1;
     if (count % pretty.every !== 0) return;
+    if (pretty.format === "summary") {
+      pretty.print(summarise(chunk, start, length, wireLength, seconds, fraction, index));
+      return;
+    }
     pretty.print(formatReceived(pretty.format, count, chunk.bytes.subarray(start, start + length)));
   });
 }
@@ -29,19 +34,23 @@ export function printReceived(pretty: PrettyPrint, chunk: FrameChunk, before: nu
 export function printConsumed(
   pretty: PrettyPrint,
   topic: string,
-  chunk: FetchedChunk,
+  chunk: ReadChunk,
   before: number,
 ): void {
   if (!reachesMultiple(before, chunk.frameCount, pretty.every)) return;
-  forEachFrame(chunk, (start, length, _wire, seconds, fraction, index) => {
+  forEachFrame(chunk, (start, length, wireLength, seconds, fraction, index) => {
     const count = before + index + 1;
     if (count % pretty.every !== 0) return;
+    if (pretty.format === "summary") {
+      pretty.print(summarise(chunk, start, length, wireLength, seconds, fraction, index));
+      return;
+    }
     const placed = {
       count,
       seconds,
       microseconds: chunk.nanosecond ? Math.floor(fraction / 1000) : fraction,
       topic,
-      partition: chunk.partition,
+      partition: chunk.partitionOf?.[index] ?? chunk.partition,
       offset: chunk.offsets![index]!,
       lengthBytes: length,
     };
@@ -49,6 +58,20 @@ export function printConsumed(
       formatConsumed(pretty.format, placed, chunk.bytes.subarray(start, start + length)),
     );
   });
+}
+
+function summarise(
+  { bytes, nanosecond, interfaces, interfaceOf }: FrameChunk,
+  start: number,
+  length: number,
+  wireLength: number,
+  seconds: number,
+  fraction: number,
+  index: number,
+): string {
+  const { linkType } = interfaces[interfaceOf?.[index] ?? 0]!;
+  const line = formatSummaryLine(bytes, start, start + length, linkType, wireLength);
+  return formatSummary(seconds, fraction, nanosecond, line);
 }
 
 /** Prints every Nth frame that Kafka acknowledges, read back from its batch. */

@@ -1,8 +1,8 @@
-import type { Fetcher } from "../kafka/fetcher.ts";
 import type { GroupMember } from "../kafka/group-member.ts";
 import type { GroupOptions } from "../kafka/client-options.ts";
 import type { Logger } from "../logger.ts";
 import type { FrameOutput } from "./frame-output.ts";
+import type { TopicReading } from "./topic-reading.ts";
 
 /** Offsets are committed at least this often while frames are written. */
 const LONGEST_COMMIT_INTERVAL_MS = 1000;
@@ -25,7 +25,7 @@ export interface MemberReading {
     partitions: readonly number[],
     groupIsEmpty: boolean,
   ): Promise<ReadonlyMap<number, bigint>>;
-  createFetcher(start: ReadonlyMap<number, bigint>): Fetcher;
+  createReading(start: ReadonlyMap<number, bigint>): TopicReading;
 }
 
 /**
@@ -38,22 +38,22 @@ export async function readAsMember(reading: MemberReading): Promise<void> {
   const progress = new Progress(reading);
   try {
     for (let joins = 1; ; joins++) {
-      let fetcher: Fetcher | undefined;
+      let topicReading: TopicReading | undefined;
       let noteRevoked = (): void => {};
       const revoked = new Promise<void>((resolve) => {
         noteRevoked = () => {
-          fetcher?.stop();
+          topicReading?.stop();
           resolve();
         };
       });
       const partitions = await member.join(signal, noteRevoked);
       const start = await findStart(reading, progress, partitions, joins === 1);
-      fetcher = reading.createFetcher(start);
+      topicReading = reading.createReading(start);
       if (member.isRevoked) continue;
-      const isAtEnd = await readAssignment(reading, progress, fetcher);
+      const isAtEnd = await readAssignment(reading, progress, topicReading);
       if (signal.aborted || output.isFull) return;
       if (isAtEnd && !member.isRevoked) {
-        if (!fetcher.readsForever) return;
+        if (!topicReading.readsForever) return;
         // No partition is ours: another member may leave.
         await Promise.race([revoked, aborted(signal)]);
       }
@@ -92,25 +92,25 @@ async function findStart(
   return start;
 }
 
-/** @returns true when the fetcher came to its end, false when it was stopped */
+/** @returns true when the reading came to its end, false when it was stopped */
 async function readAssignment(
   { member, output, signal }: MemberReading,
   progress: Progress,
-  fetcher: Fetcher,
+  topicReading: TopicReading,
 ): Promise<boolean> {
-  const stop = (): void => fetcher.stop();
+  const stop = (): void => topicReading.stop();
   signal.addEventListener("abort", stop, { once: true });
   progress.begin(stop);
   try {
-    for await (const chunk of fetcher.chunks()) {
+    for await (const chunk of topicReading.chunks()) {
       if (member.isRevoked || signal.aborted) return false;
-      progress.written(chunk.partition, await output.take(chunk));
+      for (const [partition, next] of await output.take(chunk)) progress.written(partition, next);
       if (output.isFull) return true;
     }
     return !member.isRevoked && !signal.aborted;
   } finally {
     signal.removeEventListener("abort", stop);
-    fetcher.stop();
+    topicReading.stop();
     await progress.end();
   }
 }
@@ -159,6 +159,7 @@ class Progress {
 
   async #commitNow(): Promise<void> {
     const offsets = new Map(this.#uncommitted);
+    await this.#reading.output.flush();
     if (await this.#reading.member.commit(offsets)) {
       for (const [partition, offset] of offsets) {
         if (this.#uncommitted.get(partition) === offset) this.#uncommitted.delete(partition);

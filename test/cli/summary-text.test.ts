@@ -62,8 +62,24 @@ test("formatInterfaceCounters() says what an interface counted", () => {
 });
 
 test("formatConsumeSummary() counts what was written and what was left out", () => {
+  const plain = {
+    received: 10,
+    written: 7,
+    foreign: 2,
+    otherLinkType: 1,
+    filtered: 0,
+    notFilterable: 0,
+    outOfRange: 0,
+    late: 0,
+  };
   assert.equal(
-    formatConsumeSummary({ received: 10, written: 7, foreign: 2, otherLinkType: 1 }),
+    formatConsumeSummary(plain),
     "read 10 record(s): written 7 frame(s), not frames 2, of another link type 1",
+  );
+  assert.equal(
+    formatConsumeSummary({ ...plain, filtered: 5, notFilterable: 4, outOfRange: 3, late: 2 }),
+    "read 10 record(s): written 7 frame(s), not frames 2, of another link type 1, " +
+      "not matching the filter 5, captured outside of --from and --to 3; " +
+      "the filter does not fit the link type of 4 of them; 2 came too late to be put in order",
   );
 });

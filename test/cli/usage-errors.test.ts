@@ -33,13 +33,16 @@ const WRONG: readonly (readonly [string, RegExp])[] = [
   ],
   ["-c 10", /-c is --consumer and takes no number: .* say -m 10/],
   ["-c --kafka-boker x", /Flag "--kafka-boker" is not known; did you mean --kafka-broker\?/],
-  ["-c tcp port 80", /A consumer's filter is not there yet: filter what comes out/],
+  ["-c --from 2026-01-02 --to 2026-01-01", /--from "2026-01-02" is not before --to "2026-01-01"/],
+  ["-c -w x.pcap -b size:3", /-b, --ring-buffer expects filesize:KB .*, not "size:3"/],
+  ["-c -w x.pcap -b files:3", /-b files:N keeps N files: say when one is full/],
+  ["-c -w x.pcap -C 0", /-C, --rotate-size expects millions of bytes/],
+  ["-c -w x.pcap -W 3", /-W, --rotate-count goes with -C, --rotate-size or -G/],
   ["-p -i lo -i lo", /-i, --interface names "lo" twice/],
   [
     "-p -i lo -a files:2",
     /-a, --autostop expects duration:SECONDS, .*; a producer writes no files/,
   ],
-  ["-c -F pcapng", /-F, --file-type "pcapng" is not there yet/],
 ];
 
 test("wrong use exits 2 and says on standard error what was expected", async (t) => {

@@ -194,16 +194,15 @@ test("two link types in one topic: the last record's is written, the other's are
 });
 
 for (const partitions of [1, 64]) {
-  test(`a topic with ${partitions} partition(s) gives back every frame, in order within each flow`, async () => {
+  test(`a topic with ${partitions} partition(s) gives back every frame, in the order of the file`, async () => {
     const file = path.join(scratch, `partitions-${partitions}.pcap`);
     generateCapture(file, { frames: 20_000, flows: 300, seed: partitions });
     const output = await roundTrip(file, { publishing: ["--partitions", String(partitions)] });
     const expected = readCapture(readFileSync(file)).frames;
     assertSameFrames(output.frames, expected);
     assertSameOrderInFlows(output.frames, expected);
-    // One partition keeps the order of the whole file, many do not.
-    const isInOrder = output.frames.every((frame, n) => frame.bytes.equals(expected[n]!.bytes));
-    assert.equal(isInOrder, partitions === 1);
+    // Times of this file differ, so its order is that of capture times.
+    assert.ok(output.frames.every((frame, n) => frame.bytes.equals(expected[n]!.bytes)));
   });
 }
 

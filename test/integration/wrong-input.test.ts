@@ -175,9 +175,10 @@ describe("sources that cannot be read", { concurrency: 2 }, () => {
     const empty = writeScratch("empty.pcap", "");
     const short = writeScratch("short.pcap", readFileSync(goodFile).subarray(0, 23));
     const missing = path.join(scratch, "missing.pcap");
+    const directory = mkdtempSync(path.join(scratch, "directory-"));
     for (const [file, reason] of [
       [missing, "no such file"],
-      [scratch, "it is a directory"],
+      [directory, "there is no capture in this directory"],
       [empty, "it is empty"],
       [text, "not a capture file"],
       [short, "it is cut at byte 23"],

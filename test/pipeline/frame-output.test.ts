@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { Writable } from "node:stream";
 import { test } from "node:test";
-import type { FetchedChunk } from "../../src/kafka/frame-decoder.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { FrameOutput } from "../../src/pipeline/frame-output.ts";
+import type { ReadChunk } from "../../src/pipeline/read-chunk.ts";
 import type { ConsumeOptions } from "../../src/pipeline/pipeline-options.ts";
 import { readCapture } from "../capture-frames.ts";
 
@@ -17,7 +17,7 @@ class MemoryOutput extends Writable {
 }
 
 /** Frames of one byte, their number, of the link types given; offsets 100, 110, 120 … */
-function chunkOf(linkTypes: readonly number[]): FetchedChunk {
+function chunkOf(linkTypes: readonly number[]): ReadChunk {
   const bytes = Buffer.alloc(17 * linkTypes.length);
   for (const index of linkTypes.keys()) {
     bytes.writeUInt32LE(1, index * 17 + 8);
@@ -38,7 +38,7 @@ function chunkOf(linkTypes: readonly number[]): FetchedChunk {
     })),
     interfaceOf: Uint16Array.from(linkTypes, (linkType) => table.indexOf(linkType)),
     partition: 0,
-    nextOffset: 1000n,
+    positions: new Map([[0, 1000n]]),
     offsets: linkTypes.map((_, index) => 100n + 10n * BigInt(index)),
   };
 }
@@ -61,7 +61,7 @@ const numbersIn = ({ pieces }: MemoryOutput): number[] =>
 test("a limit counts nothing behind the last frame that is wanted, and tells the offset behind it", async () => {
   const { output, stream } = createOutput(2);
   output.begin(1);
-  assert.equal(await output.take(chunkOf([101, 1, 101, 1, 101, 1])), 131n);
+  assert.deepEqual(await output.take(chunkOf([101, 1, 101, 1, 101, 1])), new Map([[0, 140n]]));
   assert.deepEqual(numbersIn(stream), [1, 3]);
   assert.deepEqual([output.written, output.otherLinkType, output.isFull], [2, 2, true]);
 });
@@ -69,7 +69,7 @@ test("a limit counts nothing behind the last frame that is wanted, and tells the
 test("without a limit every frame is dealt with, and the whole chunk's offset told", async () => {
   const { output, stream } = createOutput(0);
   output.begin(101);
-  assert.equal(await output.take(chunkOf([101, 1, 101])), 1000n);
+  assert.deepEqual(await output.take(chunkOf([101, 1, 101])), new Map([[0, 1000n]]));
   assert.deepEqual(numbersIn(stream), [0, 2]);
   assert.deepEqual([output.written, output.otherLinkType, output.isFull], [2, 1, false]);
 });
@@ -77,7 +77,7 @@ test("without a limit every frame is dealt with, and the whole chunk's offset to
 test("a limit that the chunk does not reach takes it whole", async () => {
   const { output, stream } = createOutput(5);
   output.begin(1);
-  assert.equal(await output.take(chunkOf([1, 101, 1])), 1000n);
+  assert.deepEqual(await output.take(chunkOf([1, 101, 1])), new Map([[0, 1000n]]));
   assert.deepEqual(numbersIn(stream), [0, 2]);
   assert.equal(output.isFull, false);
 });

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { GroupOptions } from "../../src/kafka/client-options.ts";
-import type { Fetcher } from "../../src/kafka/fetcher.ts";
-import type { FetchedChunk } from "../../src/kafka/frame-decoder.ts";
 import type { GroupMember } from "../../src/kafka/group-member.ts";
 import { silentLogger } from "../../src/logger.ts";
 import type { FrameOutput } from "../../src/pipeline/frame-output.ts";
+import type { ReadChunk } from "../../src/pipeline/read-chunk.ts";
+import type { TopicReading } from "../../src/pipeline/topic-reading.ts";
 import { readAsMember } from "../../src/pipeline/read-as-member.ts";
 import type { MemberReading } from "../../src/pipeline/read-as-member.ts";
 
@@ -51,17 +51,18 @@ function createScene(commit: (attempt: number) => boolean | Error): Scene {
   const fetcher = {
     readsForever: false,
     stop: () => (isStopped = true),
-    async *chunks(): AsyncGenerator<FetchedChunk> {
+    async *chunks(): AsyncGenerator<ReadChunk> {
       for (const nextOffset of [1n, 2n, 3n]) {
         if (isStopped) return;
-        yield { partition: 0, nextOffset, frameCount: 1 } as FetchedChunk;
+        yield { positions: new Map([[0, nextOffset]]), frameCount: 1 } as unknown as ReadChunk;
         await new Promise((resolve) => setTimeout(resolve, 30));
       }
     },
   };
   const output = {
     isFull: false,
-    take: async ({ nextOffset }: FetchedChunk) => nextOffset,
+    take: async ({ positions }: ReadChunk) => positions,
+    flush: async () => {},
   };
   const reading: MemberReading = {
     member: member as unknown as GroupMember,
@@ -73,7 +74,7 @@ function createScene(commit: (attempt: number) => boolean | Error): Scene {
     explicitStart: undefined,
     knownPartitions: async () => [0],
     startOf: async () => new Map(),
-    createFetcher: () => fetcher as unknown as Fetcher,
+    createReading: () => fetcher as unknown as TopicReading,
   };
   return { reading, commits, warnings };
 }

@@ -1,0 +1,51 @@
+import type { Writable } from "node:stream";
+import type { FrameChunk } from "../packet/frame-chunk.ts";
+import { PcapngWriter } from "./pcapng-writer.ts";
+import { PcapWriter } from "./pcap-writer.ts";
+
+/** A capture file that is being written. */
+export interface CaptureWriter {
+  /**
+   * Writes all frames of a chunk.
+   *
+   * @returns resolves when the stream has taken the bytes in, so that the chunk may be reused
+   * @throws the stream's error
+   */
+  writeChunk(chunk: FrameChunk): Promise<void>;
+  /** Completes the file and ends the stream. */
+  end(): Promise<void>;
+}
+
+/** What a capture file is to be. */
+export interface CaptureFormat {
+  /** `pcap` counts microseconds, `nsecpcap` nanoseconds, `pcapng` what each interface needs. */
+  readonly fileType: "pcap" | "nsecpcap" | "pcapng";
+  /** LINKTYPE_ number of a pcap file; of a pcapng file without frames, if it is known. */
+  readonly linkType: number | undefined;
+  readonly snapLengthBytes: number;
+  /** Program and version, for the section header of a pcapng file. */
+  readonly application: string;
+}
+
+/**
+ * Begins a capture file. Its header is in the stream at once.
+ *
+ * @param stream ended by the writer
+ */
+export function createCaptureWriter(stream: Writable, format: CaptureFormat): CaptureWriter {
+  const { fileType, linkType, snapLengthBytes, application } = format;
+  if (fileType === "pcapng") {
+    return new PcapngWriter(stream, { linkType, snapLengthBytes, application });
+  }
+  const nanosecond = fileType === "nsecpcap";
+  return new PcapWriter(stream, {
+    snapLengthBytes,
+    nanosecond,
+    ...(linkType !== undefined && { linkType }),
+  });
+}
+
+/** Bytes that a frame takes in a file, its record header or block included. */
+export function sizeOfFrame(fileType: CaptureFormat["fileType"], capturedLength: number): number {
+  return fileType === "pcapng" ? 32 + ((capturedLength + 3) & ~3) : 16 + capturedLength;
+}

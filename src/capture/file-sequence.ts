@@ -1,0 +1,165 @@
+import { readdir, stat } from "node:fs/promises";
+import path from "node:path";
+import { PcaptsError } from "../errors.ts";
+import type { Logger } from "../logger.ts";
+import { readHeaderWord, type CaptureInterface, type FrameChunk } from "../packet/frame-chunk.ts";
+import { openFileSource, type FileSourceOptions } from "./file-source.ts";
+import type { CaptureCounters, FrameSource } from "./frame-source.ts";
+
+/** What {@link openFileSources} needs beside the paths. */
+export interface FileSequenceOptions extends FileSourceOptions {
+  /** Told what is passed over, and what is read when there are several. */
+  readonly logger: Logger;
+}
+
+/**
+ * Opens capture files as one source: one after the other in the order given, those of a directory in
+ * the order of their first frames. The first is opened at once, so that a wrong one is refused before
+ * anything else is contacted; of a directory all are looked into.
+ *
+ * A file that is cut or damaged does not keep the others from being read; its error comes at the end.
+ *
+ * @param paths files, named pipes, directories, or `-` for `options.stdin`; at least one
+ * @throws PcaptsError FILE_NOT_READABLE, FILE_NOT_A_CAPTURE, FILE_CUT
+ */
+export async function openFileSources(
+  paths: readonly string[],
+  options: FileSequenceOptions,
+): Promise<FrameSource> {
+  const files: string[] = [];
+  for (const given of paths) {
+    if (given !== "-" && (await isDirectory(given))) {
+      files.push(...(await listByTime(given, options)));
+    } else {
+      files.push(given);
+    }
+  }
+  const [first = "", ...others] = files;
+  const source = await openFileSource(first, options);
+  if (others.length === 0) return source;
+  options.logger.info(`Reading ${files.length} files, from "${first}" to "${others.at(-1)}"`);
+  return new FileSequence(source, others, options);
+}
+
+class FileSequence implements FrameSource {
+  readonly kind = "file";
+  readonly name: string;
+  readonly interfaces: readonly CaptureInterface[];
+  readonly #others: readonly string[];
+  readonly #options: FileSequenceOptions;
+  #current: FrameSource;
+  #isStopped = false;
+  #failure: unknown;
+
+  constructor(first: FrameSource, others: readonly string[], options: FileSequenceOptions) {
+    this.#current = first;
+    this.#others = others;
+    this.#options = options;
+    this.name = `${first.name} and ${others.length} more`;
+    this.interfaces = first.interfaces;
+  }
+
+  async *chunks(): AsyncGenerator<FrameChunk, void, void> {
+    yield* this.#readCurrent();
+    for (const file of this.#others) {
+      if (this.#isStopped) return;
+      try {
+        this.#current = await openFileSource(file, this.#options);
+      } catch (error) {
+        this.#note(error);
+        continue;
+      }
+      yield* this.#readCurrent();
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  counters(): CaptureCounters {
+    return this.#current.counters();
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.#current.stop();
+  }
+
+  async *#readCurrent(): AsyncGenerator<FrameChunk, void, void> {
+    try {
+      yield* this.#current.chunks();
+    } catch (error) {
+      this.#note(error);
+    }
+  }
+
+  /** The first error is the run's; of the others only a line tells. */
+  #note(error: unknown): void {
+    if (!(error instanceof PcaptsError)) throw error;
+    if (this.#failure === undefined) this.#failure = error;
+    else this.#options.logger.error(error.message);
+  }
+}
+
+async function isDirectory(given: string): Promise<boolean> {
+  try {
+    return (await stat(given)).isDirectory();
+  } catch {
+    return false; // Opening it says what is wrong.
+  }
+}
+
+/** The captures right in a directory, by the time of their first frame, those without one first. */
+async function listByTime(directory: string, options: FileSequenceOptions): Promise<string[]> {
+  const entries = await readdir(directory, { withFileTypes: true });
+  const found: { file: string; seconds: number; nanoseconds: number }[] = [];
+  for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    const file = path.join(directory, entry.name);
+    // Waiting for a pipe's writer here would keep all others waiting.
+    if (!entry.isFile() && !(entry.isSymbolicLink() && (await isRegularFile(file)))) continue;
+    try {
+      found.push({ file, ...(await readFirstTime(file, options)) });
+    } catch (error) {
+      if (!(error instanceof PcaptsError) || error.code !== "FILE_NOT_A_CAPTURE") throw error;
+      options.logger.warn(`${error.message}; it is passed over`);
+    }
+  }
+  if (found.length === 0) {
+    throw new PcaptsError(
+      "FILE_NOT_READABLE",
+      `Cannot read "${directory}": there is no capture in this directory`,
+    );
+  }
+  return found
+    .toSorted((a, b) => a.seconds - b.seconds || a.nanoseconds - b.nanoseconds)
+    .map(({ file }) => file);
+}
+
+async function isRegularFile(file: string): Promise<boolean> {
+  try {
+    return (await stat(file)).isFile();
+  } catch {
+    return false;
+  }
+}
+
+async function readFirstTime(
+  file: string,
+  options: FileSequenceOptions,
+): Promise<{ seconds: number; nanoseconds: number }> {
+  const source = await openFileSource(file, options);
+  try {
+    for await (const { bytes, frameCount, bigEndian, nanosecond } of source.chunks()) {
+      if (frameCount === 0) continue;
+      const fraction = readHeaderWord(bytes, 4, bigEndian);
+      return {
+        seconds: readHeaderWord(bytes, 0, bigEndian),
+        nanoseconds: nanosecond ? fraction : fraction * 1000,
+      };
+    }
+  } catch (error) {
+    // What is damaged says so when its turn comes.
+    if (!(error instanceof PcaptsError)) throw error;
+  } finally {
+    await source.stop();
+  }
+  return { seconds: -1, nanoseconds: 0 };
+}

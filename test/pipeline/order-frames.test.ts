@@ -1,0 +1,266 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import type { FetchedChunk } from "../../src/kafka/frame-decoder.ts";
+import { FrameOrder, type OrderedSource } from "../../src/pipeline/order-frames.ts";
+import { positionsBehind, type ReadChunk } from "../../src/pipeline/read-chunk.ts";
+import { buildRecords, framesOf } from "../fixtures/generate.ts";
+
+const INTERFACES = [1, 113].map((linkType) => ({
+  sensor: "",
+  name: "",
+  linkType,
+  snapLengthBytes: 262_144,
+}));
+
+/** A frame by its time in milliseconds; its bytes are its partition and its offset. */
+function chunkOf(partition: number, firstOffset: number, times: readonly number[]): FetchedChunk {
+  const offsets = times.map((_, n) => BigInt(firstOffset + n));
+  const frames = times.map((ms, n) => ({
+    bytes: Buffer.from(`${partition}:${firstOffset + n}`),
+    seconds: Math.floor(ms / 1000),
+    nanoseconds: (ms % 1000) * 1_000_000,
+  }));
+  return {
+    bytes: buildRecords({ frames }),
+    frameCount: times.length,
+    bigEndian: false,
+    nanosecond: false,
+    interfaces: INTERFACES,
+    interfaceOf: Uint16Array.from(times, (_, n) => (partition + n) % 2),
+    offsets,
+    partition,
+    nextOffset: BigInt(firstOffset + times.length),
+  };
+}
+
+/** A source that gives chunks as they stand there, each memory used again as a fetcher does. */
+function sourceOf(
+  chunks: readonly FetchedChunk[],
+  ends: ReadonlyMap<number, bigint>,
+): OrderedSource & { readonly paused: Set<number> } {
+  const paused = new Set<number>();
+  return {
+    paused,
+    async *chunks() {
+      for (const chunk of chunks) {
+        const bytes = Buffer.from(chunk.bytes);
+        yield { ...chunk, bytes };
+        bytes.fill(0xee);
+      }
+    },
+    isFinished: (partition, position) => position >= ends.get(partition)!,
+    isAtEnd: () => false,
+    pause: (partition) => void paused.add(partition),
+    resume: (partition) => void paused.delete(partition),
+    stop: () => {},
+  };
+}
+
+interface Outcome {
+  readonly times: number[];
+  readonly names: string[];
+  readonly late: number;
+  readonly chunks: ReadChunk[];
+}
+
+async function readAll(chunks: readonly FetchedChunk[], windowMs = 0): Promise<Outcome> {
+  const ends = new Map<number, bigint>();
+  for (const { partition, nextOffset } of chunks) ends.set(partition, nextOffset);
+  const start = new Map([...ends.keys()].map((partition) => [partition, 0n]));
+  const order = new FrameOrder(sourceOf(chunks, ends), {
+    start,
+    windowMs,
+    isPatient: true,
+    nowMs: () => performance.now(),
+  });
+  const times: number[] = [];
+  const names: string[] = [];
+  const read: ReadChunk[] = [];
+  for await (const chunk of order.chunks()) {
+    for (const [index, { seconds, nanoseconds, bytes }] of framesOf(chunk).entries()) {
+      times.push(seconds * 1000 + nanoseconds / 1_000_000);
+      names.push(bytes.toString());
+      const [partition, offset] = bytes.toString().split(":").map(Number);
+      assert.equal(chunk.partitionOf?.[index], partition);
+      assert.equal(chunk.offsets?.[index], BigInt(offset!));
+    }
+    read.push({
+      ...chunk,
+      bytes: Buffer.from(chunk.bytes),
+      ...(chunk.interfaceOf && { interfaceOf: chunk.interfaceOf.slice() }),
+    });
+  }
+  return { times, names, late: order.late, chunks: read };
+}
+
+/** Partitions with times that only grow, cut into chunks that arrive in any order between partitions. */
+const arbitraryArrivals = fc
+  .array(fc.array(fc.integer({ min: 0, max: 200 }), { minLength: 1, maxLength: 60 }), {
+    minLength: 1,
+    maxLength: 5,
+  })
+  .chain((partitions) =>
+    fc.tuple(
+      fc.constant(
+        partitions.map((steps) =>
+          steps.map(
+            (
+              (sum) => (step: number) =>
+                (sum += step)
+            )(0),
+          ),
+        ),
+      ),
+      fc.array(fc.tuple(fc.nat(4), fc.integer({ min: 1, max: 9 })), { maxLength: 60 }),
+    ),
+  )
+  .map(([partitions, cuts]) => {
+    const at = partitions.map(() => 0);
+    const chunks: FetchedChunk[] = [];
+    const take = (partition: number, count: number): void => {
+      const times = partitions[partition]!.slice(at[partition], at[partition]! + count);
+      if (times.length === 0) return;
+      chunks.push(chunkOf(partition, at[partition]!, times));
+      at[partition]! += times.length;
+    };
+    for (const [n, count] of cuts) take(n % partitions.length, count);
+    for (const [partition, times] of partitions.entries()) take(partition, times.length);
+    return { partitions, chunks };
+  });
+
+test("partitions in order become one order, whatever their chunks and the order in which they come", async () => {
+  await fc.assert(
+    fc.asyncProperty(arbitraryArrivals, async ({ partitions, chunks }) => {
+      const { times, names, late } = await readAll(chunks);
+      assert.deepEqual(
+        times,
+        partitions.flat().toSorted((a, b) => a - b),
+      );
+      assert.equal(new Set(names).size, times.length);
+      assert.equal(late, 0);
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test("a partition that is out of order within the window is put in order, too", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.integer({ min: 0, max: 50 }), { minLength: 1, maxLength: 200 }),
+      fc.integer({ min: 1, max: 20 }),
+      async (jitters, length) => {
+        const times = jitters.map((jitter, n) => 100 + n * 10 - jitter);
+        const chunks: FetchedChunk[] = [];
+        for (let at = 0; at < times.length; at += length) {
+          chunks.push(chunkOf(0, at, times.slice(at, at + length)));
+        }
+        const outcome = await readAll(chunks, 60);
+        assert.deepEqual(
+          outcome.times,
+          times.toSorted((a, b) => a - b),
+        );
+        assert.equal(outcome.late, 0);
+      },
+    ),
+    { numRuns: 100 },
+  );
+});
+
+test("what is later than the window is given out next and counted", async () => {
+  const { times, late } = await readAll(
+    [chunkOf(0, 0, [100, 200, 300]), chunkOf(0, 3, [150, 400]), chunkOf(0, 5, [500])],
+    100,
+  );
+  assert.deepEqual(times, [100, 200, 150, 300, 400, 500]);
+  assert.equal(late, 1);
+});
+
+test("positions never lie behind a frame that is still held back, and end behind the last", async () => {
+  await fc.assert(
+    fc.asyncProperty(arbitraryArrivals, fc.nat(30), async ({ partitions, chunks }, cut) => {
+      const { chunks: read } = await readAll(chunks);
+      const position = partitions.map(() => 0n);
+      const given = new Set<string>();
+      for (const chunk of read) {
+        const count = Math.min(cut, chunk.frameCount);
+        const early = positionsBehind(chunk, count);
+        for (const [index, { bytes }] of framesOf(chunk).entries()) {
+          const [partition, offset] = bytes.toString().split(":").map(Number);
+          if (index >= count) assert.ok(early.get(partition!)! <= BigInt(offset!));
+          given.add(bytes.toString());
+        }
+        for (const [partition, next] of chunk.positions) position[partition] = next;
+        for (const [partition, next] of position.entries()) {
+          for (let offset = 0; offset < Number(next); offset++) {
+            assert.ok(given.has(`${partition}:${offset}`), `${partition}:${offset} is not out`);
+          }
+        }
+      }
+      assert.deepEqual(
+        position,
+        partitions.map((times) => BigInt(times.length)),
+      );
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test("frames keep their interfaces", async () => {
+  const { chunks } = await readAll([chunkOf(0, 0, [1, 3, 5]), chunkOf(1, 0, [2, 4, 6])]);
+  for (const chunk of chunks) {
+    for (const [index, { bytes }] of framesOf(chunk).entries()) {
+      const [partition = 0, offset = 0] = bytes.toString().split(":").map(Number);
+      assert.equal(chunk.interfaceOf?.[index], (partition + offset) % 2);
+    }
+  }
+});
+
+test(
+  "more than the memory holds of one partition pauses it, and goes out all the same",
+  { timeout: 60_000 },
+  async () => {
+    // 96 MiB of a partition before the first frame of another.
+    const big = Array.from({ length: 96 }, (_, n) => {
+      const chunk = chunkOf(0, n, [10_000 + n]);
+      const frame = Buffer.alloc(16 + 200_000);
+      chunk.bytes.copy(frame, 0, 0, 16);
+      frame.writeUInt32LE(200_000, 8);
+      frame.writeUInt32LE(200_000, 12);
+      const bytes = Buffer.concat(Array.from({ length: 5 }, () => frame));
+      const offsets = [0, 1, 2, 3, 4].map((each) => BigInt(n * 5 + each));
+      return {
+        ...chunk,
+        bytes,
+        frameCount: 5,
+        offsets,
+        interfaceOf: new Uint16Array(5),
+        nextOffset: BigInt(n * 5 + 5),
+      };
+    });
+    const chunks = [...big, chunkOf(1, 0, [1])];
+    const ends = new Map([
+      [0, 480n],
+      [1, 1n],
+    ]);
+    const source = sourceOf(chunks, ends);
+    const order = new FrameOrder(source, {
+      start: new Map([
+        [0, 0n],
+        [1, 0n],
+      ]),
+      windowMs: 0,
+      isPatient: true,
+      nowMs: () => performance.now(),
+    });
+    let frames = 0;
+    let wasPaused = false;
+    for await (const chunk of order.chunks()) {
+      frames += chunk.frameCount;
+      wasPaused ||= source.paused.has(0);
+    }
+    assert.equal(frames, 481);
+    assert.ok(wasPaused);
+    assert.equal(order.late, 1);
+  },
+);
