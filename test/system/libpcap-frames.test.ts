@@ -17,7 +17,7 @@ import {
   liveOptions,
   startReading,
 } from "./live-capture.ts";
-import { stampFramesOnce, startTcpdump } from "./tcpdump.ts";
+import { ENDS_WITH_THIS_PROCESS, stampFramesOnce, startTcpdump } from "./tcpdump.ts";
 import { createVethPair, type VethPair } from "./veth-pair.ts";
 
 /* What the libpcap engine captures, beside what tcpdump captures at the same moment. */
@@ -276,7 +276,9 @@ signal.pause()
 
 test("a tun device gives raw IP packets", LIMIT, async () => {
   const name = `pt${process.pid}`;
-  const tun = spawn("python3", ["-c", TUN_SENDER, name], { stdio: ["pipe", "pipe", "inherit"] });
+  const tun = spawn("setpriv", [...ENDS_WITH_THIS_PROCESS, "python3", "-c", TUN_SENDER, name], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
   await once(tun.stdout, "data");
   const packets = udpFrames(300, 100).map(({ bytes }) => bytes.subarray(14));
   const filter = "src net 10.0.0.0/16";

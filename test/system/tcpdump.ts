@@ -7,6 +7,9 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { readCapture, wholeFrames, type Capture } from "../capture-frames.ts";
 
+/** Arguments of setpriv, before a command. */
+export const ENDS_WITH_THIS_PROCESS = ["--pdeathsig", "KILL"];
+
 /** A tcpdump that captures beside the code under test. */
 export interface Tcpdump {
   /** Ends it when it has written so many frames, which it does late, and reads what it wrote. */
@@ -26,7 +29,9 @@ export async function startTcpdump(
   const file = join(directory, "out.pcap");
   // -Z root: it would give the file to a user that may not write there.
   const line = ["-i", interfaceName, "-w", file, "-B", "131072", "-Z", "root", "-U", ...options];
-  const tcpdump = spawn("tcpdump", line, { stdio: ["ignore", "ignore", "pipe"] });
+  const tcpdump = spawn("setpriv", [...ENDS_WITH_THIS_PROCESS, "tcpdump", ...line], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
   await says(tcpdump, /listening on/);
   return {
     async stopAfter(wanted) {
