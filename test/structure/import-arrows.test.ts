@@ -14,10 +14,9 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   pipeline: ["capture", "kafka", "capture-file", "packet", "bytes"],
   broker: ["kafka-wire", "packet", "bytes"],
   kafka: ["kafka-wire", "packet", "bytes"],
-  capture: ["capture-file", "native", "packet", "bytes"],
+  capture: ["capture-file", "packet", "bytes"],
   "capture-file": ["packet", "bytes"],
   "kafka-wire": ["packet", "bytes"],
-  native: [],
   packet: ["bytes"],
   bytes: [],
 };
@@ -107,6 +106,13 @@ test("kafkajs is imported in src/kafka/kafkajs-broker.ts alone", () => {
   );
 });
 
+test("the addon of native/ is loaded in src/capture/libpcap-addon.ts alone", () => {
+  const loaders = imports
+    .filter(({ specifier }) => /^node-gyp-build$|\.node$|(^|\/)native\//.test(specifier))
+    .map(({ file, specifier }) => `${file} ${specifier}`);
+  assert.deepEqual(loaders, ["src/capture/libpcap-addon.ts node-gyp-build"]);
+});
+
 /** A program of its own; and libkrb5 reads the environment, nothing else tells it what to use. */
 const MAY_USE_PROCESS = new Set(["src/capture/cap-child.ts", "src/kafka/kerberos-environment.ts"]);
 
@@ -131,7 +137,7 @@ test("no file has a name that says nothing", () => {
   );
 });
 
-/** Folder of src that a file lies in, or "native"; undefined for files of src itself. */
+/** Folder of src that a file lies in; undefined for files of src itself. */
 function folderOf(file: string): string | undefined {
   return /^(?:src\/)?([^/]+)\//.exec(file.replace(/^src\/(?=[^/]+$)/, ""))?.[1];
 }

@@ -131,6 +131,14 @@ test("a filter on what the kernel does not see runs here", LIMIT, async () => {
   assert.ok(received! - droppedByKernel! >= 500 + filtered);
 });
 
+test("a filter on the direction of frames has the first ones, too", LIMIT, async () => {
+  // pcap_setfilter() would run it again over the first block, where it matches nothing.
+  const source = await open({ filter: "inbound" });
+  const reading = await startReading(source);
+  await flood(1);
+  assert.equal((await reading.stopAfter(1000)).length, 1000);
+});
+
 test("what is excluded before the start, the kernel leaves out", LIMIT, async () => {
   const source = await open({ filter: `udp src portrange ${FIRST_PORT}-${FIRST_PORT + 99}` });
   assert.equal(await source.exclude(`src port ${FIRST_PORT}`), true);
