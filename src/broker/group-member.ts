@@ -113,6 +113,8 @@ export class GroupMember {
       this.#forgetGone = request.onGone(() => {
         this.#join = undefined;
         this.keepAlive();
+        // Nobody reads it; the request's memory is given back.
+        resolve(NOBODY);
       });
     });
   }
@@ -142,8 +144,10 @@ export class GroupMember {
       | "FENCED_INSTANCE_ID" = "REBALANCE_IN_PROGRESS",
   ): void {
     const sync = this.#sync;
+    if (sync === undefined) return;
     this.#sync = undefined;
-    sync?.(
+    this.keepAlive();
+    sync(
       answer ?? {
         errorCode: KAFKA_ERROR_CODE[reason],
         protocolType: null,

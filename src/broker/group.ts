@@ -319,7 +319,7 @@ export class Group {
   #expire(id: string): void {
     const member = this.members.get(id);
     // Who waits for the others is there; its time-out is that of the rebalance.
-    if (member === undefined || member.isJoining) return;
+    if (member === undefined || member.isJoining || member.isSyncing) return;
     this.#drop(member);
     this.#prepareRebalance();
   }
