@@ -1,11 +1,12 @@
-import { readFile } from "node:fs/promises";
+import { readFile, rename } from "node:fs/promises";
+import { dirname } from "node:path";
 import { crc32c } from "../bytes/crc32c.ts";
 import {
   closeFile,
   isSystemError,
   openFile,
   READ_WRITE,
-  replaceFile,
+  syncDirectory,
   syncFile,
   truncateFile,
   writeAt,
@@ -98,7 +99,7 @@ export class GroupOffsets {
    * @throws what the file system says; nothing counts as committed then
    */
   commit(group: string, entries: readonly OffsetEntry[]): Promise<void> {
-    return this.#append(
+    return this.#append(() =>
       entries.map(({ topic, partition, offset, leaderEpoch, metadata }) => [
         group,
         topic,
@@ -110,12 +111,14 @@ export class GroupOffsets {
 
   /** Forgets what a group committed. */
   deleteGroup(group: string): Promise<void> {
-    return this.#append(this.list(group).map(({ topic, partition }) => [group, topic, partition]));
+    return this.#append(() =>
+      this.list(group).map(({ topic, partition }) => [group, topic, partition]),
+    );
   }
 
   /** Forgets what was committed for a topic that is no more. */
   deleteTopic(topic: string): Promise<void> {
-    return this.#append(
+    return this.#append(() =>
       this.groups().flatMap((group) =>
         [...(this.#groups.get(group)?.get(topic)?.keys() ?? [])].map((partition): Line => [
           group,
@@ -126,8 +129,10 @@ export class GroupOffsets {
     );
   }
 
-  #append(lines: readonly Line[]): Promise<void> {
+  /** @param list what to write, asked for when all before is written */
+  #append(list: () => readonly Line[]): Promise<void> {
     const turn = this.#queue.then(async () => {
+      const lines = list();
       if (lines.length === 0) return;
       const bytes = Buffer.concat(lines.map(encodeLine));
       try {
@@ -174,16 +179,25 @@ export class GroupOffsets {
     );
     const bytes = Buffer.concat(lines.map(encodeLine));
     this.#compactAtBytes = Math.max(COMPACT_FROM_BYTES, bytes.length * COMPACT_FACTOR);
+    const temporary = `${this.#path}.new`;
+    let fd: number | undefined;
     try {
-      await replaceFile(this.#path, bytes.toString(), true);
+      fd = await openFile(temporary, READ_WRITE);
+      await truncateFile(fd, 0);
+      await writeAt(fd, bytes, 0);
+      await syncFile(fd);
+      // Opened before it takes the other's place: there is no moment without a file to write to.
+      await rename(temporary, this.#path);
     } catch {
       // The old file holds everything, too; it is tried again when it has doubled.
+      if (fd !== undefined) closeFile(fd);
       this.#compactAtBytes = this.#fileBytes * 2;
       return;
     }
     closeFile(this.#fd);
-    this.#fd = await openFile(this.#path, READ_WRITE);
+    this.#fd = fd;
     this.#fileBytes = bytes.length;
+    await syncDirectory(dirname(this.#path)).catch(() => {});
   }
 
   /** Waits for what is being written, syncs it and closes the file. */
@@ -202,6 +216,7 @@ function encodeLine(line: Line): Buffer {
 
 function decodeLine(bytes: Buffer): Line | undefined {
   const json = bytes.subarray(9);
+  if (json.length === 0) return undefined;
   if (Number.parseInt(bytes.toString("latin1", 0, 8), 16) !== crc32c(json)) return undefined;
   return JSON.parse(json.toString()) as Line;
 }
