@@ -3,6 +3,7 @@ import {
   BATCH_LENGTH_OVERHEAD,
   OFFSET_OF,
 } from "../kafka-wire/record-batch-format.ts";
+import { KAFKA_ERROR_CODE } from "../kafka-wire/error-codes.ts";
 import type { BrokerState } from "./broker-api.ts";
 import { BrokerError } from "./broker-error.ts";
 import type { Lease } from "./buffer-pool.ts";
@@ -90,8 +91,8 @@ export class FetchRead {
       const left = part.at === undefined ? 0 : part.at.segment.sizeBytes - part.at.position;
       part.availableBytes = Math.max(0, Math.min(left, maxBytes));
     } catch (error) {
-      if (!(error instanceof BrokerError)) throw error;
-      part.errorCode = error.errorCode;
+      if (error instanceof BrokerError) part.errorCode = error.errorCode;
+      else this.#fail(part, error);
     }
   }
 
@@ -134,10 +135,28 @@ export class FetchRead {
   /** @returns the whole batches that fit */
   async #readPart(part: Part, target: Buffer): Promise<Buffer> {
     const { segment, position } = part.at!;
-    const bytes = await segment.withFile((fd) => readAt(fd, target, position));
+    const bytes = await this.#readAt(part, target);
     const { end, nextOffset } = walkBatches(target.subarray(0, bytes));
     if (end > 0) part.log!.remember(nextOffset, { segment, position: position + end });
     return target.subarray(0, end);
+  }
+
+  /** Never throws: the others still read into the same memory. @returns bytes read */
+  async #readAt(part: Part, target: Buffer): Promise<number> {
+    const { segment, position } = part.at!;
+    try {
+      return await segment.withFile((fd) => readAt(fd, target, position));
+    } catch (error) {
+      // Deleted meanwhile: the next request is told that the offset is not there.
+      if (!segment.isRemoved) this.#fail(part, error);
+      return 0;
+    }
+  }
+
+  #fail(part: Part, error: unknown): void {
+    const { topic, partition } = part.wanted;
+    this.#broker.logger.error(`Cannot read ${topic}-${partition}: ${String(error)}`);
+    part.errorCode = KAFKA_ERROR_CODE.KAFKA_STORAGE_ERROR;
   }
 
   /** When nothing fits, the first batch there is goes alone (KIP-74): a reader must get on. */
@@ -148,16 +167,18 @@ export class FetchRead {
     if (part?.at === undefined) return;
     const { segment, position } = part.at;
     const header = Buffer.alloc(BATCH_HEADER_BYTES);
-    const found = await segment.withFile((fd) => readAt(fd, header, position));
+    const found = await this.#readAt(part, header);
     if (found < BATCH_HEADER_BYTES) return;
     const length = header.readInt32BE(OFFSET_OF.batchLength) + BATCH_LENGTH_OVERHEAD;
     if (position + length > segment.sizeBytes) return;
+    // Given back first: readers that hold a little and wait for more would wait for each other.
+    this.release();
     records[index] = await this.#readPart(part, await this.#lease(length));
   }
 
   /** Gives the memory back: the answer has left. */
   release(): void {
-    for (const lease of this.#leases) lease.release();
+    for (const lease of this.#leases.splice(0)) lease.release();
   }
 }
 

@@ -40,7 +40,11 @@ export async function recoverLog(
     .filter((base) => base !== undefined)
     .toSorted((a, b) => a - b);
   const found = await loadCheckpoint(directory, bootId);
-  if (bases.length === 0) bases.push(found?.nextOffset ?? 0);
+  if (bases.length === 0) {
+    const first = found?.nextOffset ?? 0;
+    await new Segment(directory, first).create();
+    bases.push(first);
+  }
   const checkpoint = (await fits(directory, bases, found)) ? found : undefined;
 
   const segments: Segment[] = [];

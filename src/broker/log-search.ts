@@ -63,10 +63,15 @@ export async function findTime(
   timestampMs: number,
 ): Promise<FoundRecord | undefined> {
   for (const segment of segments) {
-    await segment.loadIndex();
-    if ((segment.latestMs ?? -Infinity) < timestampMs) continue;
-    const batch = await readFirstBatch(segment, timestampMs);
-    if (batch !== undefined) return findInBatch(batch, timestampMs);
+    try {
+      await segment.loadIndex();
+      if ((segment.latestMs ?? -Infinity) < timestampMs) continue;
+      const batch = await readFirstBatch(segment, timestampMs);
+      if (batch !== undefined) return await findInBatch(batch, timestampMs);
+    } catch (error) {
+      // Retention took it meanwhile.
+      if (!segment.isRemoved) throw error;
+    }
   }
   return undefined;
 }
@@ -109,15 +114,19 @@ async function findInBatch(batch: Buffer, timestampMs: number): Promise<FoundRec
     return { offset: baseOffset, timestampMs: header.maxTimestampMs };
   }
   const plain = header.compression === "none";
-  const records = plain
-    ? batch.subarray(header.recordsStart)
-    : await decompressRecords(batch, header);
-  const cursor = new RecordCursor(records, 0, records.length, header.recordCount);
-  while (cursor.next()) {
-    const recordMs = header.baseTimestampMs + cursor.timestampDelta;
-    if (recordMs >= timestampMs) {
-      return { offset: baseOffset + cursor.offsetDelta, timestampMs: recordMs };
+  try {
+    const records = plain
+      ? batch.subarray(header.recordsStart)
+      : await decompressRecords(batch, header);
+    const cursor = new RecordCursor(records, 0, records.length, header.recordCount);
+    while (cursor.next()) {
+      const recordMs = header.baseTimestampMs + cursor.timestampDelta;
+      if (recordMs >= timestampMs) {
+        return { offset: baseOffset + cursor.offsetDelta, timestampMs: recordMs };
+      }
     }
+  } catch {
+    // Compressed records were not looked into when they came: they may be anything.
   }
   // The header promised one; whoever reads from here on misses nothing.
   return { offset: baseOffset, timestampMs: header.maxTimestampMs };

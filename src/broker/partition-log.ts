@@ -25,6 +25,9 @@ export interface LogPosition {
 /** Epoch of the one leader there ever is. */
 export const LEADER_EPOCH = 0;
 
+/** As many as Kafka has in one segment; what one batch can claim to hold fits by itself. */
+const MOST_OFFSETS_OF_SEGMENT = 2 ** 31;
+
 /** Where readers left off, so that the next fetch does not search. */
 const MOST_HINTS = 32;
 
@@ -146,7 +149,7 @@ export class PartitionLog {
       };
     }
     this.#producers.check(facts);
-    if (this.#active.sizeBytes + batch.length > this.#settings.segmentBytes) await this.#roll();
+    if (!this.#hasRoom(batch.length, facts)) await this.#roll();
     const segment = this.#active;
     const baseOffset = this.#nextOffset;
     batch.writeBigInt64BE(BigInt(baseOffset), OFFSET_OF.baseOffset);
@@ -162,6 +165,16 @@ export class PartitionLog {
     this.#nextOffset = baseOffset + facts.lastOffsetDelta + 1;
     for (const listener of this.#listeners) listener(batch.length);
     return { appended: { baseOffset, appendTimeMs: logAppendTime ? nowMs : -1 }, segment };
+  }
+
+  /** A segment ends by its size, and before an index could not count its offsets any more. */
+  #hasRoom(bytes: number, { lastOffsetDelta }: BatchFacts): boolean {
+    const { sizeBytes, baseOffset } = this.#active;
+    const lastOffset = this.#nextOffset + lastOffsetDelta;
+    return (
+      sizeBytes + bytes <= this.#settings.segmentBytes &&
+      lastOffset - baseOffset < MOST_OFFSETS_OF_SEGMENT
+    );
   }
 
   /** Runs what changes the log after all that came before. */
@@ -183,7 +196,7 @@ export class PartitionLog {
     const next = new Segment(this.#directory, this.#nextOffset);
     try {
       // Its name remembers the offset, also when everything before it is deleted.
-      await next.withFile(() => Promise.resolve());
+      await next.create();
       await full.finish(this.#nextOffset);
     } catch (error) {
       throw storageError(error);
@@ -284,7 +297,7 @@ export class PartitionLog {
     try {
       if (kind === "synced") {
         for (const closed of this.#unsynced) {
-          await closed.sync();
+          if (!closed.isRemoved) await closed.sync();
           this.#unsynced.delete(closed);
         }
         await segment.sync();
@@ -310,9 +323,11 @@ export class PartitionLog {
         await this.checkpoint("written");
       }
       this.#isClosed = true;
+      await this.#checkpoints;
     });
     for (const listener of this.#listeners) listener(0);
-    this.closeIdleFiles();
+    // Who still reads closes the file when done, and does not open that of a topic of the same name.
+    for (const segment of this.#segments) segment.giveUp();
   }
 
   #tell(action: string, error: unknown): void {

@@ -1,3 +1,4 @@
+import { constants } from "node:fs";
 import { rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { readBatchFacts } from "./batch-check.ts";
@@ -58,6 +59,16 @@ export class Segment {
     return segment;
   }
 
+  /** Makes its file when that is missing; nothing else does. */
+  async create(): Promise<void> {
+    closeFile(await openFile(this.#logPath, READ_WRITE));
+  }
+
+  /** Its files are gone, or are going: who has it open may finish, nobody opens it again. */
+  get isRemoved(): boolean {
+    return this.#removed;
+  }
+
   /** Size of the file, whatever is in it. */
   async fileBytes(): Promise<number> {
     try {
@@ -70,6 +81,9 @@ export class Segment {
 
   /** Runs `use` with the open file, which stays open meanwhile although the segment be removed. */
   async withFile<T>(use: (fd: number) => Promise<T>): Promise<T> {
+    if (this.#removed && this.#fd === undefined) {
+      throw new Error(`${this.#logPath} was deleted`);
+    }
     this.#users++;
     try {
       return await use(this.#fd ?? (await this.#open()));
@@ -80,7 +94,8 @@ export class Segment {
   }
 
   async #open(): Promise<number> {
-    this.#opening ??= openFile(this.#logPath, READ_WRITE).then(
+    // Never made here: an empty file in front of the others would make a gap of what retention took.
+    this.#opening ??= openFile(this.#logPath, constants.O_RDWR).then(
       (fd) => {
         this.#fd = fd;
         this.#opening = undefined;
@@ -206,8 +221,13 @@ export class Segment {
 
   /** Deletes both files; who still reads them may finish. */
   async remove(): Promise<void> {
-    this.#removed = true;
+    this.giveUp();
     await Promise.all([rm(this.#logPath, { force: true }), rm(this.#indexPath, { force: true })]);
+  }
+
+  /** Its files belong to nobody any more; see {@link isRemoved}. */
+  giveUp(): void {
+    this.#removed = true;
     this.closeIdle();
   }
 }

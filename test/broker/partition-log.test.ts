@@ -11,6 +11,7 @@ import {
 } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
+import { crc32c } from "../../src/bytes/crc32c.ts";
 import { checkProducedBatch } from "../../src/broker/batch-check.ts";
 import { BrokerError } from "../../src/broker/broker-error.ts";
 import { KAFKA_ERROR_CODE, type KafkaErrorName } from "../../src/kafka-wire/error-codes.ts";
@@ -212,4 +213,26 @@ test("what is no batch, or not one alone, is refused as Kafka refuses it", () =>
     return batch;
   });
   refused("MESSAGE_TOO_LARGE", () => buildBatch({ valueBytes: 2000 }));
+});
+
+test("batches that claim more offsets than an index counts begin new segments", async () => {
+  const log = await openLog(directory);
+  // Compressed records are not looked into: a batch holds as many as it says.
+  const claimed = 2 ** 31 - 1;
+  for (let n = 0; n < 4; n++) {
+    const batch = buildBatch();
+    batch.writeInt16BE(1, 21);
+    batch.writeInt32BE(claimed - 1, 23);
+    batch.writeInt32BE(claimed, 57);
+    batch.writeUInt32BE(crc32c(batch.subarray(21)), 17);
+    await log.append(batch, checkProducedBatch(batch, 8, 1000));
+  }
+  assert.equal(await append(log), 4 * claimed);
+  await log.close(true);
+  rmSync(path.join(directory, "written.json"));
+  rmSync(path.join(directory, "synced.json"));
+  const again = await openLog(directory);
+  assert.equal(again.nextOffset, 4 * claimed + 1);
+  // Their times are in their headers, whatever is in them.
+  assert.equal((await again.findTime(1))?.offset, 0);
 });

@@ -103,8 +103,8 @@ export const FETCH = defineApi({
       await waitForBytes(logs, missing, request.maxWaitMs, (gone) => context.onGone(gone));
       await read.locate();
     }
-    const fetched = await read.read();
     context.afterAnswer(() => read.release());
+    const fetched = await read.read();
     return { throttleTimeMs: 0, errorCode: 0, sessionId: 0, responses: grouped(request, fetched) };
   },
   refuse(request, errorCode) {
