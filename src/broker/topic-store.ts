@@ -74,11 +74,18 @@ export class TopicStore {
 
   async #openLogs(name: string, { id, config, partitions }: TopicFile): Promise<Topic> {
     const settings = logSettingsOf(config, this.#defaults);
-    const logs = await Promise.all(
+    const opened = await Promise.allSettled(
       Array.from({ length: partitions }, (_, partition) =>
         PartitionLog.open(join(this.#pathOf(name), String(partition)), this.#environment, settings),
       ),
     );
+    const logs = opened.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
+    const failed = opened.find((each) => each.status === "rejected");
+    if (failed !== undefined) {
+      // Their files would stay open for ever.
+      await Promise.all(logs.map((log) => log.close(false)));
+      throw failed.reason;
+    }
     return { name, id, config, partitions: logs };
   }
 

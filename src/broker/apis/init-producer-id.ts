@@ -36,7 +36,14 @@ export const INIT_PRODUCER_ID = defineApi({
         "Transactions are not kept by this broker",
       );
     }
-    const producerId = await broker.data.nextProducerId();
+    const producerId = await broker.data.nextProducerId().catch((error: unknown) => {
+      // Clients try again after this one; after others they give up.
+      throw new BrokerError(
+        "COORDINATOR_LOAD_IN_PROGRESS",
+        `The disk refused it: ${String(error)}`,
+        { cause: error },
+      );
+    });
     return { throttleTimeMs: 0, errorCode: 0, producerId, producerEpoch: 0 };
   },
   refuse: (_, errorCode) => ({ throttleTimeMs: 0, errorCode, producerId: -1, producerEpoch: -1 }),
