@@ -80,9 +80,9 @@ test("250 captures, one after the other, leave nothing behind", async () => {
     await reading.ended;
   };
   for (let n = 0; n < 50; n++) await open();
-  const before = process.memoryUsage.rss();
+  const residentBytes = process.memoryUsage.rss();
   for (let n = 0; n < 200; n++) await open();
-  const growth = (process.memoryUsage.rss() - before) / 2 ** 20;
+  const growth = (process.memoryUsage.rss() - residentBytes) / 2 ** 20;
   assert.ok(growth < 32, `${growth.toFixed(1)} MiB`);
 });
 

@@ -35,11 +35,11 @@ for (const sanitizers of ["address,undefined", "thread"]) {
     const program = path.join(directory, sanitizers);
     const native = path.join(projectRoot, "native");
     const { stderr: warnings } = await run("gcc", [
-      ...["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Wshadow", "-Wconversion"],
-      ...[`-fsanitize=${sanitizers}`, "-fno-sanitize-recover=all", `-I${native}`],
+      "-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Wshadow", "-Wconversion",
+      `-fsanitize=${sanitizers}`, "-fno-sanitize-recover=all", `-I${native}`,
       ...SOURCES.map((name) => path.join(native, name)),
       path.join(projectRoot, "test/native/harness.c"),
-      ...["-ldl", "-lpthread", "-o", program],
+      "-ldl", "-lpthread", "-o", program,
     ]);
     assert.equal(warnings, "");
 
@@ -97,9 +97,9 @@ test("the addon has no fault that -fsanitize=address finds within Node", LIMIT, 
   const addon = path.join(directory, "addon.node");
   const headers = path.resolve(process.execPath, "../../include/node");
   const { stderr: warnings } = await run("gcc", [
-    ...["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-fsanitize=address", "-shared", "-fPIC"],
+    "-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-fsanitize=address", "-shared", "-fPIC",
     ...["addon.c", ...SOURCES].map((name) => path.join(native, name)),
-    ...[`-I${headers}`, "-o", addon],
+    `-I${headers}`, "-o", addon,
   ]);
   assert.equal(warnings, "");
 
@@ -122,11 +122,9 @@ test("the addon has no fault that -fsanitize=address finds within Node", LIMIT, 
 
 /** Floods the interface until a program has ended. */
 async function whileFlooded<T>(program: Promise<T>): Promise<T> {
-  let isOver = false;
-  const over = program.finally(() => {
-    isOver = true;
-  });
+  const ended = new AbortController();
+  const over = program.finally(() => ended.abort());
   over.catch(() => {});
-  while (!isOver) await veth.send(FLOOD, ["--pps=50000", "--loop=10"]);
+  while (!ended.signal.aborted) await veth.send(FLOOD, ["--pps=50000", "--loop=10"]);
   return over;
 }
