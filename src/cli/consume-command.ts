@@ -15,10 +15,6 @@ import { readPcaptsVersion } from "./version.ts";
 
 const STDOUT = 1;
 
-/** How long frames wait for earlier ones. */
-const PIPE_WINDOW_MS = 100;
-const FILE_WINDOW_MS = 1000;
-
 /**
  * `pcapts --consumer`: streams frames out of a topic.
  *
@@ -119,9 +115,7 @@ function readRange({ values }: CommandLine, nowMs: number): ConsumeOptions["rang
   return { fromMicros, toMicros };
 }
 
-/** Nobody waits for a file, so its frames may wait for each other. */
 function readOrdering({ values, given }: CommandLine): ConsumeOptions["order"] {
-  if (values.unordered) return undefined;
-  if (values.ordered !== undefined && given.has("ordered")) return { windowMs: values.ordered };
-  return { windowMs: values.write === "-" ? PIPE_WINDOW_MS : FILE_WINDOW_MS };
+  if (values.ordered === undefined || !given.has("ordered")) return undefined;
+  return { windowMs: values.ordered };
 }

@@ -49,9 +49,9 @@ function isInOrder(of: readonly CapturedFrame[]): boolean {
 
 test("the frames of a finished topic come in the order of their capture times, -m the earliest", async () => {
   const [ordered, unordered, first] = await Promise.all([
+    consume(bootstrap, topic, "--ordered"),
     consume(bootstrap, topic),
-    consume(bootstrap, topic, "--unordered"),
-    consume(bootstrap, topic, "-m", "100"),
+    consume(bootstrap, topic, "--ordered", "-m", "100"),
   ]);
   const inOrder = readCapture(ordered).frames;
   assert.ok(isInOrder(inOrder));
@@ -79,7 +79,7 @@ test("frames that are out of order by less than the window come in order, later 
   assert.equal(written.length, FRAMES + 1);
   assert.ok(isInOrder(written.filter(({ seconds }) => seconds !== 5)));
   assert.match(stderr, /; 1 came too late to be put in order/);
-  const plain = await succeedPcapts([...reading(of), "--unordered"]);
+  const plain = await succeedPcapts(reading(of));
   assert.ok(!isInOrder(readCapture(plain.stdout).frames));
   assert.doesNotMatch(plain.stderr, /came too late/);
 });
@@ -90,7 +90,18 @@ test(
   async () => {
     const of = randomTopicName();
     await createTopic(bootstrap, of, { partitions: 4 });
-    const consumer = startPcapts(["-c", "-k", bootstrap, "-t", of, "-o", "begin", "-m", "2000"]);
+    const consumer = startPcapts([
+      "-c",
+      "-k",
+      bootstrap,
+      "-t",
+      of,
+      "-o",
+      "begin",
+      "--ordered",
+      "-m",
+      "2000",
+    ]);
     await publish(bootstrap, of, buildCapture({ frames: toTestFrames(frames.slice(0, 2000)) }));
     const { status, stdout, stderr } = await consumer.ended;
     assert.equal(status, 0, stderr);
