@@ -29,6 +29,8 @@ export interface BrokerOptions {
   readonly topicDefaults: TopicConfig;
   readonly fsync: FsyncPolicy;
   readonly logger: Logger;
+  /** How long a client may stop in the middle of a request or an answer; 30 seconds. */
+  readonly stalledMs?: number;
   /** For tests of clients. */
   readonly faults?: BrokerFaults;
   /** Wall clock in milliseconds. */
@@ -158,7 +160,7 @@ export class Broker {
 }
 
 function listen(
-  { host, port }: BrokerOptions,
+  { host, port, stalledMs }: BrokerOptions,
   state: BrokerState,
   connections: Set<ClientConnection>,
 ): Promise<Server> {
@@ -168,7 +170,7 @@ function listen(
       socket.destroy();
       return;
     }
-    const connection = new ClientConnection(socket, state, memory);
+    const connection = new ClientConnection(socket, state, memory, stalledMs);
     connections.add(connection);
     socket.once("close", () => connections.delete(connection));
   });

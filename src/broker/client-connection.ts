@@ -8,8 +8,8 @@ import { type ReceivedRequest, RequestFormatError, RequestReader } from "./reque
 
 /** Kafka's `connections.max.idle.ms`. */
 const IDLE_MS = 600_000;
-/** Who stops in the middle of a request holds memory that others wait for. */
-const WITHIN_REQUEST_MS = 30_000;
+/** Who stops in the middle of a request, or of an answer, holds memory that others wait for. */
+const STALLED_MS = 30_000;
 
 /**
  * One client. Its requests are dealt with one after another, so answers are in
@@ -21,18 +21,27 @@ export class ClientConnection {
   readonly #socket: Socket;
   readonly #state: BrokerState;
   readonly #reader: RequestReader;
+  readonly #stalledMs: number;
   readonly #queue: ReceivedRequest[] = [];
   readonly #goneListeners = new Set<() => void>();
   #stopSending: () => void = () => {};
   #isWithin = false;
+  #isSending = false;
   #isBusy = false;
   #isWaitingForMemory = false;
   #isClosing = false;
   #isClosed = false;
   readonly #context: Omit<ConnectionContext, "afterAnswer">;
 
-  constructor(socket: Socket, state: BrokerState, memory: BufferPool) {
+  /** @param stalledMs how long a client may stop in the middle of a request or an answer */
+  constructor(
+    socket: Socket,
+    state: BrokerState,
+    memory: BufferPool,
+    stalledMs: number = STALLED_MS,
+  ) {
     this.#socket = socket;
+    this.#stalledMs = stalledMs;
     this.#state = state;
     this.#reader = new RequestReader(memory);
     this.#context = {
@@ -55,7 +64,9 @@ export class ClientConnection {
     socket.on("error", (error) => this.#say(error.message));
     socket.on("close", () => this.#closed());
     socket.on("timeout", () => {
-      if (!this.#isBusy && !this.#isWaitingForMemory) this.#giveUp("nothing came for too long");
+      if (this.#isSending) this.#giveUp("its answer is not taken");
+      else if (!this.#isBusy && !this.#isWaitingForMemory)
+        this.#giveUp("nothing came for too long");
     });
     socket.setTimeout(IDLE_MS);
   }
@@ -78,7 +89,7 @@ export class ClientConnection {
     }
     if (this.#isWithin !== this.#reader.isWithin) {
       this.#isWithin = this.#reader.isWithin;
-      this.#socket.setTimeout(this.#isWithin ? WITHIN_REQUEST_MS : IDLE_MS);
+      this.#limitPauses();
     }
     if (this.#queue.length > 0) {
       if (this.#isBusy) this.#socket.pause();
@@ -135,10 +146,25 @@ export class ClientConnection {
     }
   }
 
+  /** Says how long nothing may come or leave. */
+  #limitPauses(): void {
+    this.#socket.setTimeout(this.#isWithin || this.#isSending ? this.#stalledMs : IDLE_MS);
+  }
+
   /** Resolves when the pieces are with the system, or the connection is lost. */
-  #send(pieces: readonly Buffer[]): Promise<void> {
+  async #send(pieces: readonly Buffer[]): Promise<void> {
+    if (this.#isClosed) return;
+    const sent = this.#write(pieces);
+    if (this.#socket.writableLength === 0) return sent;
+    this.#isSending = true;
+    this.#limitPauses();
+    await sent;
+    this.#isSending = false;
+    this.#limitPauses();
+  }
+
+  #write(pieces: readonly Buffer[]): Promise<void> {
     const socket = this.#socket;
-    if (this.#isClosed) return Promise.resolve();
     return new Promise((resolve) => {
       this.#stopSending = resolve;
       const last = pieces.length - 1;
