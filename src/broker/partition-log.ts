@@ -5,6 +5,7 @@ import { BrokerError } from "./broker-error.ts";
 import { type Checkpoint, type CheckpointKind, saveCheckpoint } from "./checkpoint.ts";
 import { recoverLog } from "./log-recovery.ts";
 import { findLatest, findPosition, findTime, type FoundRecord, segmentOf } from "./log-search.ts";
+import { syncDirectory } from "./file-io.ts";
 import type { LogEnvironment, LogSettings } from "./partition-settings.ts";
 import type { ProducerStates } from "./producer-states.ts";
 import { Segment } from "./segment.ts";
@@ -198,6 +199,11 @@ export class PartitionLog {
       // Its name remembers the offset, also when everything before it is deleted.
       await next.create();
       await full.finish(this.#nextOffset);
+      if (this.#environment.fsync === "every") {
+        // Behind a gap nothing is kept: what is acknowledged in the next file needs all of this one.
+        await full.sync();
+        await syncDirectory(this.#directory);
+      }
     } catch (error) {
       throw storageError(error);
     }
