@@ -25,13 +25,33 @@ import { createTextPrinter } from "./text-output.ts";
  * @throws PcaptsError what kept the run from starting
  */
 export async function produceCommand(line: CommandLine, context: CommandContext): Promise<number> {
-  const { values, given } = line;
+  const { values } = line;
   const { logger, signals } = context;
   const settings = await readKafkaSettings(line, "producer", logger);
   const user = readUser(values["relinquish-privileges"]);
-  const broker = values.embedded ? await startBroker(settings, logger) : undefined;
-  // Opening may wait for a pipe's first bytes; nothing is lost by leaving then.
-  signals.onStop(() => process.exit(0));
+  if (!values.embedded) {
+    // Opening may wait for a pipe's first bytes; nothing is lost by leaving then.
+    signals.onStop(() => process.exit(0));
+    return produce(line, settings, user, context);
+  }
+  const broker = await startBroker(settings, logger);
+  try {
+    signals.onStop(() => void broker.close().finally(() => process.exit(0)));
+    return await produce(line, settings, user, context);
+  } finally {
+    // However it ends: while the broker listens the process does not.
+    await broker.close();
+  }
+}
+
+async function produce(
+  line: CommandLine,
+  settings: KafkaSettings,
+  user: ProcessUser | undefined,
+  context: CommandContext,
+): Promise<number> {
+  const { values, given } = line;
+  const { logger } = context;
   const { source, interfaces } = await openSource(line, user, logger);
   if (user !== undefined) dropPrivileges(user, logger, keytabOf(settings.client));
   const { producePackets } = await import("../pipeline/produce-packets.ts");
@@ -65,7 +85,7 @@ export async function produceCommand(line: CommandLine, context: CommandContext)
     logger,
   );
   stop = () => run.stop();
-  const status = await runToEnd(
+  return runToEnd(
     run,
     {
       format: formatProduceSummary,
@@ -75,8 +95,6 @@ export async function produceCommand(line: CommandLine, context: CommandContext)
     },
     context,
   );
-  await broker?.close();
-  return status;
 }
 
 function reportInterface(source: LiveSource): PartReport {

@@ -104,6 +104,30 @@ test("--embedded serves the producer that says it, and keeps what it published",
   }
 });
 
+for (const [how, source, expected] of [
+  ["a source that is missing", ["-r", "/nonexistent.pcap"], 1],
+  ["wrong use that is found late", ["-i", "lo", "-i", "lo"], 2],
+  ["a signal while it waits for its source", ["-r", "-"], 0],
+] as const) {
+  test(`--embedded closes its broker in order after ${how}`, async () => {
+    const dataHome = newDataDirectory();
+    const args = ["-p", ...source, "-k", `127.0.0.1:${await freePort()}`, "--embedded"];
+    const { child, ended } = startPcapts(args, { XDG_DATA_HOME: dataHome });
+    if (expected === 0) {
+      child.stderr.on("data", (text: Buffer) => {
+        if (text.includes("listens at")) child.kill("SIGTERM");
+      });
+    }
+    try {
+      const { status, stderr } = await ended;
+      assert.equal(status, expected, stderr);
+      assert.ok(existsSync(path.join(dataHome, "pcapts/broker/clean-shutdown")), stderr);
+    } finally {
+      rmSync(dataHome, { recursive: true });
+    }
+  });
+}
+
 test("where nothing listens at the default address, the message names pcapts broker and docker-compose.yml", async () => {
   // In a network of its own, because somebody's Kafka may listen in this one.
   const command = `ip link set lo up && exec "$0" "$1" -c --connect-timeout 0.5 -e`;
