@@ -88,11 +88,17 @@ export const INT32 = new Kind<number>({
   write: (writer, value) => writer.fields.writeInt32(value),
 });
 
-/** INT64 as a number: offsets, times and producer ids given out here are far below 2^53. */
+const LARGEST_INT64 = 2n ** 63n - 1n;
+
+/**
+ * INT64 as a number: offsets, times and producer ids given out here are far below 2^53. What
+ * clients bring may be the largest there is, which a number rounds up to one that is too large.
+ */
 export const INT64 = new Kind<number>({
   absent: 0,
   read: (reader) => Number(reader.readInt64()),
-  write: (writer, value) => writer.fields.writeInt64(BigInt(value)),
+  write: (writer, value) =>
+    writer.fields.writeInt64(value >= 2 ** 63 ? LARGEST_INT64 : BigInt(value)),
 });
 
 /** UUID as 32 hexadecimal digits. */
