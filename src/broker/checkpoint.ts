@@ -48,7 +48,8 @@ export async function loadCheckpoint(
   return readCheckpoint(directory, "synced");
 }
 
-async function readCheckpoint(
+/** A partition's checkpoint of a kind, whoever may trust it; undefined when there is none. */
+export async function readCheckpoint(
   directory: string,
   kind: CheckpointKind,
 ): Promise<Checkpoint | undefined> {

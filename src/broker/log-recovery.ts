@@ -2,7 +2,7 @@ import { readdir } from "node:fs/promises";
 import { OFFSET_OF } from "../kafka-wire/record-batch-format.ts";
 import { readBatchFacts } from "./batch-check.ts";
 import { scanBatches } from "./batch-scan.ts";
-import { type Checkpoint, loadCheckpoint } from "./checkpoint.ts";
+import { type Checkpoint, loadCheckpoint, readCheckpoint } from "./checkpoint.ts";
 import { ProducerStates } from "./producer-states.ts";
 import { baseOffsetOf, Segment } from "./segment.ts";
 import type { LogEnvironment } from "./partition-settings.ts";
@@ -11,6 +11,8 @@ import type { LogEnvironment } from "./partition-settings.ts";
 export interface RecoveredLog {
   /** By offset, at least one; the last is written to. */
   readonly segments: Segment[];
+  /** Closed ones that no synced checkpoint stands for: they may not be on the disk yet. */
+  readonly unsynced: readonly Segment[];
   readonly nextOffset: number;
   readonly producers: ProducerStates;
   /** Bytes that were gone through because no checkpoint stood for them. */
@@ -95,7 +97,9 @@ export async function recoverLog(
       await segment.cut();
     }
   }
-  return { segments, nextOffset, producers, checkedBytes, cutBytes };
+  const syncedFrom = (await readCheckpoint(directory, "synced"))?.segment ?? 0;
+  const unsynced = segments.slice(0, -1).filter(({ baseOffset }) => baseOffset >= syncedFrom);
+  return { segments, unsynced, nextOffset, producers, checkedBytes, cutBytes };
 }
 
 /** A checkpoint of files that are not there any more, or are shorter, stands for nothing. */

@@ -3,7 +3,7 @@ import { OFFSET_OF } from "../kafka-wire/record-batch-format.ts";
 import { type BatchFacts, stampAppendTime } from "./batch-check.ts";
 import { BrokerError } from "./broker-error.ts";
 import { type Checkpoint, type CheckpointKind, saveCheckpoint } from "./checkpoint.ts";
-import { recoverLog } from "./log-recovery.ts";
+import { type RecoveredLog, recoverLog } from "./log-recovery.ts";
 import { findLatest, findPosition, findTime, type FoundRecord, segmentOf } from "./log-search.ts";
 import { syncDirectory } from "./file-io.ts";
 import type { LogEnvironment, LogSettings } from "./partition-settings.ts";
@@ -64,7 +64,7 @@ export class PartitionLog {
     directory: string,
     environment: LogEnvironment,
     settings: LogSettings,
-    log: { segments: Segment[]; producers: ProducerStates; nextOffset: number },
+    log: RecoveredLog,
   ) {
     this.#directory = directory;
     this.#environment = environment;
@@ -72,6 +72,7 @@ export class PartitionLog {
     this.#segments = log.segments;
     this.#producers = log.producers;
     this.#nextOffset = log.nextOffset;
+    for (const segment of log.unsynced) this.#unsynced.add(segment);
   }
 
   /** Opens a log, or begins one; see {@link recoverLog}. */

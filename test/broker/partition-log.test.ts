@@ -15,6 +15,8 @@ import { crc32c } from "../../src/bytes/crc32c.ts";
 import { checkProducedBatch } from "../../src/broker/batch-check.ts";
 import { BrokerError } from "../../src/broker/broker-error.ts";
 import { KAFKA_ERROR_CODE, type KafkaErrorName } from "../../src/kafka-wire/error-codes.ts";
+import { recoverLog } from "../../src/broker/log-recovery.ts";
+import { silentLogger } from "../../src/logger.ts";
 import { newDataDirectory } from "../embedded-broker.ts";
 import { append, buildBatch, openLog } from "./batches.ts";
 
@@ -235,4 +237,23 @@ test("batches that claim more offsets than an index counts begin new segments", 
   assert.equal(again.nextOffset, 4 * claimed + 1);
   // Their times are in their headers, whatever is in them.
   assert.equal((await again.findTime(1))?.offset, 0);
+});
+
+test("files that no synced checkpoint stands for are synced before the next one does", async () => {
+  const log = await openLog(directory, { segmentBytes: 500 });
+  for (let n = 0; n < 20; n++) await append(log);
+  await log.checkpoint("written");
+  await log.checkpoint("synced");
+  const environment = {
+    fsync: "never",
+    bootId: "boot",
+    logger: silentLogger,
+    now: () => 0,
+  } as const;
+  assert.equal((await recoverLog(directory, environment)).unsynced.length, 0);
+  // As when it was killed before it had synced anything.
+  rmSync(path.join(directory, "synced.json"));
+  const { segments, unsynced } = await recoverLog(directory, environment);
+  assert.ok(segments.length > 2);
+  assert.deepEqual(unsynced, segments.slice(0, -1));
 });
