@@ -106,6 +106,7 @@ export class Broker {
       };
       offsets = await GroupOffsets.open(join(data.path, "group-offsets.log"), fsync === "every");
       topics = await TopicStore.open(data.path, environment, options.topicDefaults);
+      await forgetLostTopics(offsets, topics, logger);
       const state: BrokerState = {
         topics,
         groups: new GroupCoordinator(offsets, logger),
@@ -156,6 +157,23 @@ export class Broker {
     await this.#state.topics.close();
     await this.#state.groups.offsets.close();
     await this.#state.data.close(true);
+  }
+}
+
+/**
+ * The end of a topic and that of its offsets are two writes: after a crash
+ * between them, a topic of the same name would be read from where nothing is.
+ */
+async function forgetLostTopics(
+  offsets: GroupOffsets,
+  topics: TopicStore,
+  logger: Logger,
+): Promise<void> {
+  for (const name of offsets.topics()) {
+    if (topics.find(name) !== undefined) continue;
+    await offsets.deleteTopic(name).catch((error: unknown) => {
+      logger.warn(`Cannot forget the offsets of the lost topic "${name}": ${String(error)}`);
+    });
   }
 }
 

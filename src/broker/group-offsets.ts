@@ -82,6 +82,11 @@ export class GroupOffsets {
     return [...this.#groups.keys()];
   }
 
+  /** Names of the topics that anything was committed for. */
+  topics(): string[] {
+    return [...new Set([...this.#groups.values()].flatMap((topics) => [...topics.keys()]))];
+  }
+
   /** All offsets of a group. */
   list(group: string): OffsetEntry[] {
     return [...(this.#groups.get(group) ?? [])].flatMap(([topic, partitions]) =>

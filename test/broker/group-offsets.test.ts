@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs
 import path from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { GroupOffsets, type OffsetEntry } from "../../src/broker/group-offsets.ts";
-import { newDataDirectory } from "../embedded-broker.ts";
+import { newDataDirectory, startEmbeddedBroker } from "../embedded-broker.ts";
 
 let directory = "";
 let file = "";
@@ -60,4 +60,15 @@ test("a line of nothing but a checksum is cut off as what is torn", async () => 
   const offsets = await GroupOffsets.open(file, false);
   assert.equal(statSync(file).size, 0);
   await offsets.close();
+});
+
+test("offsets of a topic that is no more are forgotten when the broker starts", async () => {
+  const offsets = await GroupOffsets.open(file, false);
+  await offsets.commit("g", [entry(5)]);
+  await offsets.close();
+  const { broker } = await startEmbeddedBroker({ dataDirectory: directory });
+  await broker.close();
+  const again = await GroupOffsets.open(file, false);
+  assert.deepEqual(again.groups(), []);
+  await again.close();
 });
