@@ -18,6 +18,7 @@ export class GroupCoordinator {
   readonly offsets: GroupOffsets;
   readonly #groups = new Map<string, Group>();
   readonly #logger: Logger;
+  #isClosed = false;
 
   constructor(offsets: GroupOffsets, logger: Logger) {
     this.offsets = offsets;
@@ -27,9 +28,13 @@ export class GroupCoordinator {
   /**
    * The group with an id, made when there is none.
    *
-   * @throws BrokerError INVALID_GROUP_ID
+   * @throws BrokerError INVALID_GROUP_ID, COORDINATOR_NOT_AVAILABLE
    */
   open(id: string): Group {
+    // The timers of a member that joins now would keep the process from ending.
+    if (this.#isClosed) {
+      throw new BrokerError("COORDINATOR_NOT_AVAILABLE", "The broker is closing");
+    }
     if (id === "") throw new BrokerError("INVALID_GROUP_ID", "A group has a name");
     let group = this.#groups.get(id);
     if (group === undefined) {
@@ -115,8 +120,9 @@ export class GroupCoordinator {
     await this.offsets.deleteGroup(id);
   }
 
-  /** Answers everybody who waits. */
+  /** Answers everybody who waits; nobody joins any more. */
   close(): void {
+    this.#isClosed = true;
     for (const group of this.#groups.values()) group.close();
   }
 }

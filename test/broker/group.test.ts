@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "node:test";
+import { BrokerError } from "../../src/broker/broker-error.ts";
 import { Group } from "../../src/broker/group.ts";
+import { GroupCoordinator } from "../../src/broker/group-coordinator.ts";
+import type { GroupOffsets } from "../../src/broker/group-offsets.ts";
 import type { JoinRequest } from "../../src/broker/group-member.ts";
 import { KAFKA_ERROR_CODE } from "../../src/kafka-wire/error-codes.ts";
+import { silentLogger } from "../../src/logger.ts";
 
 function joinRequest(memberId: string, change: Partial<JoinRequest> = {}): JoinRequest {
   return {
@@ -55,4 +59,18 @@ test("who waits for its assignment is a member however long the leader takes, an
   while (group.members.has(follower.memberId)) await sleep(5);
   assert.equal(group.state, "PreparingRebalance");
   group.close();
+});
+
+test("nobody joins a group of a broker that is closing", () => {
+  // Offsets are not asked for.
+  const coordinator = new GroupCoordinator({} as GroupOffsets, silentLogger);
+  coordinator.open("g");
+  coordinator.close();
+  const { COORDINATOR_NOT_AVAILABLE } = KAFKA_ERROR_CODE;
+  for (const id of ["g", "other"]) {
+    assert.throws(
+      () => coordinator.open(id),
+      (error) => error instanceof BrokerError && error.errorCode === COORDINATOR_NOT_AVAILABLE,
+    );
+  }
 });
