@@ -3,9 +3,9 @@ import { OFFSET_OF } from "../kafka-wire/record-batch-format.ts";
 import { type BatchFacts, stampAppendTime } from "./batch-check.ts";
 import { BrokerError } from "./broker-error.ts";
 import { type Checkpoint, type CheckpointKind, saveCheckpoint } from "./checkpoint.ts";
+import { syncDirectory } from "./file-io.ts";
 import { type RecoveredLog, recoverLog } from "./log-recovery.ts";
 import { findLatest, findPosition, findTime, type FoundRecord, segmentOf } from "./log-search.ts";
-import { syncDirectory } from "./file-io.ts";
 import type { LogEnvironment, LogSettings } from "./partition-settings.ts";
 import type { ProducerStates } from "./producer-states.ts";
 import { Segment } from "./segment.ts";
@@ -196,16 +196,17 @@ export class PartitionLog {
     const full = this.#active;
     if (full.sizeBytes === 0) return;
     const next = new Segment(this.#directory, this.#nextOffset);
+    const isSynced = this.#environment.fsync === "every";
     try {
+      await full.finish(this.#nextOffset);
+      // Behind a gap nothing is kept: what is acknowledged in the next file needs all of this one.
+      if (isSynced) await full.sync();
       // Its name remembers the offset, also when everything before it is deleted.
       await next.create();
-      await full.finish(this.#nextOffset);
-      if (this.#environment.fsync === "every") {
-        // Behind a gap nothing is kept: what is acknowledged in the next file needs all of this one.
-        await full.sync();
-        await syncDirectory(this.#directory);
-      }
+      if (isSynced) await syncDirectory(this.#directory);
     } catch (error) {
+      // A smaller batch may still fit into this segment; the name would then hide it from readers.
+      await next.remove().catch(() => {});
       throw storageError(error);
     }
     this.#segments.push(next);

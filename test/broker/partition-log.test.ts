@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import {
   copyFileSync,
   cpSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -256,4 +257,25 @@ test("files that no synced checkpoint stands for are synced before the next one 
   const { segments, unsynced } = await recoverLog(directory, environment);
   assert.ok(segments.length > 2);
   assert.deepEqual(unsynced, segments.slice(0, -1));
+});
+
+test("a segment that could not be begun leaves no name that hides what still fits into the one before", async () => {
+  const log = await openLog(directory, { segmentBytes: 500 });
+  for (let n = 0; n < 3; n++) await append(log);
+  const inTheWay = path.join(directory, FIRST.replace("log", "index"));
+  mkdirSync(inTheWay);
+  await assert.rejects(append(log, { valueBytes: 300 }), fails("KAFKA_STORAGE_ERROR"));
+  assert.deepEqual(
+    readdirSync(directory).filter((name) => name.endsWith(".log")),
+    [FIRST],
+  );
+  rmSync(inTheWay, { recursive: true });
+  assert.equal(await append(log), 3);
+  assert.equal(await append(log), 4);
+  await log.close(true);
+  const again = await openLog(directory, { segmentBytes: 500 });
+  const at = await again.locate(3);
+  assert.equal(at?.segment.baseOffset, 0);
+  assert.ok(at.position < at.segment.sizeBytes);
+  await again.close(true);
 });
