@@ -199,6 +199,8 @@ export class ClientConnection {
   #closed(): void {
     this.#isClosed = true;
     if (!this.#isWaitingForMemory) this.#reader.close();
+    // What came whole in front of something that is no request: nobody deals with it any more.
+    if (!this.#isBusy) for (const request of this.#queue.splice(0)) request.release();
     this.#wakeWaiting();
     this.#stopSending();
   }
