@@ -78,9 +78,9 @@ export class FetchRead {
     return this.#parts.flatMap(({ log }) => (log === undefined ? [] : [log]));
   }
 
-  /** Finds the places to read from. */
+  /** Finds the places to read from, one after another: each search takes memory. */
   async locate(): Promise<void> {
-    await Promise.all(this.#parts.map((part) => this.#locate(part)));
+    for (const part of this.#parts) await this.#locate(part);
   }
 
   async #locate(part: Part): Promise<void> {

@@ -11,6 +11,7 @@ import { defineApi } from "../broker-api.ts";
 import { BrokerError } from "../broker-error.ts";
 import { LEADER_EPOCH } from "../partition-log.ts";
 import type { PartitionLog } from "../partition-log.ts";
+import type { TopicStore } from "../topic-store.ts";
 
 /*
  * ListOffsets, versions 1 to 7: the first record at or after a time, or -1 for
@@ -60,6 +61,12 @@ interface Listed {
   readonly offset: number;
 }
 
+interface PartitionResponse extends Listed {
+  readonly partitionIndex: number;
+  readonly errorCode: number;
+  readonly leaderEpoch: number;
+}
+
 /** Finds offsets by time. */
 export const LIST_OFFSETS = defineApi({
   name: "ListOffsets",
@@ -70,24 +77,15 @@ export const LIST_OFFSETS = defineApi({
   request: REQUEST,
   response: RESPONSE,
   async answer({ topics }, { broker }) {
-    const answers = await Promise.all(
-      topics.map(async ({ name, partitions }) => ({
-        name,
-        partitions: await Promise.all(
-          partitions.map(async ({ partitionIndex, timestamp }) => {
-            try {
-              const log = broker.topics.log(name, partitionIndex);
-              const found = await find(log, timestamp);
-              const leaderEpoch = found.offset < 0 ? -1 : LEADER_EPOCH;
-              return { partitionIndex, errorCode: 0, ...found, leaderEpoch };
-            } catch (error) {
-              if (!(error instanceof BrokerError)) throw error;
-              return refusal(partitionIndex, error.errorCode);
-            }
-          }),
-        ),
-      })),
-    );
+    const answers: { name: string; partitions: PartitionResponse[] }[] = [];
+    for (const { name, partitions } of topics) {
+      const listed: PartitionResponse[] = [];
+      // One after another: a search by time takes the memory of a whole batch, and of what is in it.
+      for (const { partitionIndex, timestamp } of partitions) {
+        listed.push(await list(broker.topics, name, partitionIndex, timestamp));
+      }
+      answers.push({ name, partitions: listed });
+    }
     return { throttleTimeMs: 0, topics: answers };
   },
   refuse({ topics }, errorCode) {
@@ -101,6 +99,22 @@ export const LIST_OFFSETS = defineApi({
   },
 });
 
+async function list(
+  topics: TopicStore,
+  topic: string,
+  partitionIndex: number,
+  timestamp: number,
+): Promise<PartitionResponse> {
+  try {
+    const found = await find(topics.log(topic, partitionIndex), timestamp);
+    const leaderEpoch = found.offset < 0 ? -1 : LEADER_EPOCH;
+    return { partitionIndex, errorCode: 0, ...found, leaderEpoch };
+  } catch (error) {
+    if (!(error instanceof BrokerError)) throw error;
+    return refusal(partitionIndex, error.errorCode);
+  }
+}
+
 async function find(log: PartitionLog, timestamp: number): Promise<Listed> {
   if (timestamp === AT_END) return { timestamp: -1, offset: log.nextOffset };
   if (timestamp === AT_BEGINNING) return { timestamp: -1, offset: log.logStartOffset };
@@ -111,9 +125,6 @@ async function find(log: PartitionLog, timestamp: number): Promise<Listed> {
   return { timestamp: found?.timestampMs ?? -1, offset: found?.offset ?? -1 };
 }
 
-function refusal(
-  partitionIndex: number,
-  errorCode: number,
-): Listed & { partitionIndex: number; errorCode: number; leaderEpoch: number } {
+function refusal(partitionIndex: number, errorCode: number): PartitionResponse {
   return { partitionIndex, errorCode, timestamp: -1, offset: -1, leaderEpoch: -1 };
 }
