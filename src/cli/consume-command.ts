@@ -14,6 +14,8 @@ import { createTextPrinter } from "./text-output.ts";
 import { readPcaptsVersion } from "./version.ts";
 
 const STDOUT = 1;
+/** How far apart partitions may be in a file. */
+const FILE_WINDOW_MS = 1000;
 
 /**
  * `pcapts --consumer`: streams frames out of a topic.
@@ -77,7 +79,7 @@ export async function consumeCommand(line: CommandLine, context: CommandContext)
       maxPackets: values["max-packets"],
       range,
       filter: filterOf(line),
-      order: readOrdering(line),
+      order: readOrdering(line, settings.group !== undefined),
       fileType: values["file-type"],
       application: `pcapts ${readPcaptsVersion()}`,
       compression: values["compress-output"],
@@ -115,7 +117,9 @@ function readRange({ values }: CommandLine, nowMs: number): ConsumeOptions["rang
   return { fromMicros, toMicros };
 }
 
-function readOrdering({ values, given }: CommandLine): ConsumeOptions["order"] {
-  if (values.ordered === undefined || !given.has("ordered")) return undefined;
-  return { windowMs: values.ordered };
+/** Nobody waits for a file, so its frames may wait for each other; in a group they may be another's soon. */
+function readOrdering({ values, given }: CommandLine, isInGroup: boolean): ConsumeOptions["order"] {
+  if (values.unordered) return undefined;
+  if (values.ordered !== undefined && given.has("ordered")) return { windowMs: values.ordered };
+  return values.write === "-" || isInGroup ? undefined : { windowMs: FILE_WINDOW_MS };
 }

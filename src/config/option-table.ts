@@ -464,13 +464,13 @@ export const OPTION_TABLE = [
     value: { type: "decimal", min: 0, max: 60_000, unit: "ms" },
     valueName: "MS",
     optionalValue: "100",
-    help: "order frames by capture time: partitions wait MS for each other, 100 if not said",
+    help: "order frames by capture time: partitions wait MS for each other; a file is ordered anyway",
   },
   {
     long: "unordered",
     mode: "consumer",
     value: { type: "switch" },
-    help: "write frames as partitions give them, which is what is done anyway",
+    help: "write frames as partitions give them; into a pipe that is what is done anyway",
   },
   {
     long: "ring-buffer",

@@ -55,7 +55,8 @@ test("readers that do not take their answers keep no others from theirs", async 
   for (let n = 0; n < 10; n++) await append(topics.log("t", 0), { valueBytes: MEBIBYTE - 1000 });
   await topics.close();
 
-  const { broker, remove } = await startEmbeddedBroker({ dataDirectory, stalledMs: 300 });
+  const embedded = await startEmbeddedBroker({ dataDirectory, stalledMs: 300 });
+  const { broker } = embedded;
   const ask = async (): Promise<Socket> => {
     const socket = connect(broker.port, "127.0.0.1");
     await once(socket, "connect");
@@ -74,5 +75,5 @@ test("readers that do not take their answers keep no others from theirs", async 
   }
   assert.ok(received > 7 * MEBIBYTE, `${received} bytes`);
   for (const socket of stopped) socket.destroy();
-  await remove();
+  await embedded.remove();
 });

@@ -124,7 +124,18 @@ test(
       return micros >= from && micros < to;
     });
     assert.ok(expected.length > 10 && expected.length < FRAMES / 2);
-    const line = ["-c", "-k", bootstrap, "-t", topic, "--from", iso(from), "--to", iso(to)];
+    const line = [
+      "-c",
+      "-k",
+      bootstrap,
+      "-t",
+      topic,
+      "--ordered",
+      "--from",
+      iso(from),
+      "--to",
+      iso(to),
+    ];
     const { stdout, stderr } = await succeedPcapts(line);
     assertSameFrames(readCapture(stdout).frames, expected);
     assert.ok(isInOrder(readCapture(stdout).frames));

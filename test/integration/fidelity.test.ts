@@ -68,7 +68,7 @@ async function sendThrough(files: readonly string[], name: string): Promise<stri
   const { captured, acknowledged } = readLedger(produced.stderr);
   assert.equal(acknowledged, captured);
   const output = path.join(scratch, `${name}.out.pcapng`);
-  writeFileSync(output, await consume(bootstrap, topic, "-F", "pcapng"));
+  writeFileSync(output, await consume(bootstrap, topic, "-F", "pcapng", "--ordered"));
   return output;
 }
 
@@ -147,7 +147,7 @@ test(
     await createTopic(bootstrap, topic, { partitions: 1 });
     await publish(bootstrap, topic, folder);
     const output = path.join(scratch, "ring.pcapng");
-    writeFileSync(output, await consume(bootstrap, topic, "-F", "pcapng", "--unordered"));
+    writeFileSync(output, await consume(bootstrap, topic, "-F", "pcapng"));
     const expected: string[] = [];
     for (const file of files) expected.push(...(await readFrames(file)));
     assert.deepEqual(await readFrames(output), expected);
