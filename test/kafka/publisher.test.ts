@@ -375,14 +375,15 @@ test("flush() ends when the last batch is refused whole, although another partit
 // Rights that were taken away while a partition had no leader were asked for until message.timeout.ms
 // was over, and what failed was never said.
 test("a topic that may not be described any more while leaders are asked for ends publishing", async () => {
-  const broker = new MemoryBroker(1, healthy);
-  broker.lookUpTopic = async () => ({ errorCode: KAFKA_ERROR_CODE.TOPIC_AUTHORIZATION_FAILED });
-  const topic = { name: "t", leaders: [-1], maxMessageBytes: undefined, retentionMs: undefined };
-  const publisher = await Publisher.open(setupFor(broker, { topic }));
+  const errorCode = KAFKA_ERROR_CODE.TOPIC_AUTHORIZATION_FAILED;
+  const topic = await newTopic(1, { isLeaderless: () => true });
+  const refused = await broker.connect();
+  broker.faults = { onRequest: ({ api }) => (api === "Metadata" ? { errorCode } : undefined) };
+  const publisher = await Publisher.open(setupFor(topic, { transport: refused }));
   await publisher.publish(numberedFrames(0, 1));
   await assert.rejects(publisher.flush(), {
     code: "AUTHORIZATION_FAILED",
-    message: /DESCRIBE on topic "t" is not allowed for User:ANONYMOUS/,
+    message: new RegExp(`DESCRIBE on topic "${topic.name}" is not allowed for User:ANONYMOUS`),
   });
   publisher.close();
 });
