@@ -111,13 +111,19 @@ async function randomRound(seed: number, compression?: CodecName): Promise<void>
   const troubles = random() * 0.3;
   const codec = compression && (await loadCodec(compression));
   const drops = ["before", "after", "half-answered"] as const;
+  // Every batch above it is too large, whenever it comes; one frame never is.
+  const largest = random() < 0.2 ? 300 : Infinity;
   const topic = await newTopic(3);
   broker.faults = {
-    onRequest: ({ api }) =>
-      api === "Produce" && random() < troubles / 2
-        ? { drop: drops[Math.floor(random() * drops.length)]! }
-        : undefined,
+    onRequest: ({ api }) => {
+      if (api !== "Produce" || random() >= troubles) return undefined;
+      if (random() < 0.5) return { drop: drops[Math.floor(random() * drops.length)]! };
+      return random() < 0.1 ? { throttleMs: 5 } : undefined;
+    },
     onBatch: ({ bytes }): BatchFault | undefined => {
+      if (bytes.length > largest) {
+        return { errorCode: KAFKA_ERROR_CODE.MESSAGE_TOO_LARGE, isAppended: false };
+      }
       const bad = valuesIn(bytes, codec).flatMap((value, index) =>
         refused.has(numberOf(value)) ? [index] : [],
       );
