@@ -19,16 +19,19 @@ export function compiledPeer(name: string): string {
   return path.join(projectRoot, "dist/bench/peers", name);
 }
 
-/** A program of bench/peers that {@link compilePeers} compiled. */
-export function cPeer(name: string): string {
-  return path.join(cacheDirectory, "bench", name);
+/** Where the benchmark keeps its compiled programs. */
+const compiledFolder = path.join(cacheDirectory, "bench");
+
+/** A program of bench/peers that {@link compilePeers} compiled into a folder. */
+export function cPeer(name: string, folder = compiledFolder): string {
+  return path.join(folder, name);
 }
 
-/** Compiles C programs against the system's librdkafka and libpcap, into the cache. */
-export function compilePeers(names: readonly string[]): void {
-  mkdirSync(path.join(cacheDirectory, "bench"), { recursive: true });
+/** Compiles C programs against the system's librdkafka and libpcap, into the cache or another folder. */
+export function compilePeers(names: readonly string[], folder = compiledFolder): void {
+  mkdirSync(folder, { recursive: true });
   for (const name of names) {
-    const flags = ["-O2", "-Wall", "-Wextra", "-o", cPeer(name), peerFile(`${name}.c`)];
+    const flags = ["-O2", "-Wall", "-Wextra", "-o", cPeer(name, folder), peerFile(`${name}.c`)];
     execFileSync("cc", [...flags, "-lrdkafka", "-lpcap"], { stdio: "inherit" });
   }
 }

@@ -7,6 +7,8 @@ export interface BrokerFaults {
   onRequest?(request: FaultyRequest): RequestFault | undefined;
   /** Sees each batch that is produced, before the log does. */
   onBatch?(batch: FaultyBatch): BatchFault | undefined;
+  /** True: clients are told that nobody leads this partition. */
+  isLeaderless?(topic: string, partition: number): boolean;
   /** True: connections are closed as soon as they are made. */
   refuseConnections?(): boolean;
 }
@@ -25,6 +27,8 @@ export interface FaultyRequest {
 export interface RequestFault {
   /** Wait before it is dealt with. */
   readonly delayMs?: number;
+  /** It is dealt with when this resolves. */
+  readonly until?: Promise<unknown>;
   /** Answer with this error, for everything that was asked, and do nothing. */
   readonly errorCode?: number;
   /** Close the connection: before the request is dealt with, after that, or in the middle of the answer. */

@@ -54,6 +54,7 @@ export async function answerRequest(bytes: Buffer, connection: ConnectionContext
 
   const fault = findFault(api, version, clientId, connection);
   if (fault?.delayMs !== undefined) await sleep(fault.delayMs);
+  await fault?.until;
   if (fault?.drop === "before") return { pieces: undefined, fault };
   const context = { ...connection, version, clientId };
   let response =

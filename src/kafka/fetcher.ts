@@ -422,6 +422,8 @@ export class Fetcher {
   async #refreshLeaders(): Promise<void> {
     this.#refreshing ??= this.#lookUpLeaders().finally(() => {
       this.#refreshing = undefined;
+      // Not before: it asks again for a partition that still has no leader.
+      if (!this.#stopped && this.#failure === undefined) this.#startLoops();
     });
     await this.#refreshing;
   }
@@ -437,10 +439,8 @@ export class Fetcher {
       if (!(error instanceof ConnectionError)) {
         this.#failure ??= error;
         this.#wake();
-        return;
       }
     }
-    queueMicrotask(() => this.#startLoops());
   }
 
   #nextChange(): Promise<void> {

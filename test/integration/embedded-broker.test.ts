@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { Kafka, logLevel } from "kafkajs";
+import { compilePeers, cPeer } from "../../bench/peers.ts";
+import type { RequestFault } from "../../src/broker/faults.ts";
 import { cacheDirectory } from "../brokers.ts";
 import { readCapture } from "../capture-frames.ts";
-import { BrokerProcess } from "../embedded-broker.ts";
+import { BrokerProcess, startEmbeddedBroker } from "../embedded-broker.ts";
 import { buildCapture, buildUdpFrame } from "../fixtures/generate.ts";
 import { countRecords, runProgram, runPython } from "./other-programs.ts";
 import { consume, publish } from "./pcapts-process.ts";
@@ -193,6 +196,48 @@ test("kafkajs creates a topic, writes idempotently, and reads as a group", async
   assert.ok(groups.some(({ groupId }) => groupId === "kafkajs-readers"));
   await admin.deleteTopics({ topics: ["kafkajs"] });
   await admin.disconnect();
+});
+
+test("the C program on librdkafka writes idempotently, and every frame is there once and in order, also when answers are lost", async () => {
+  const FRAMES = 8000;
+  const folder = mkdtempSync(path.join(tmpdir(), "pcapts-c-producer-"));
+  const drops = ["before", "after", "half-answered"] as const;
+  let lost = 0;
+  const faults = {
+    onRequest: ({ api, number }: { api: string; number: number }): RequestFault | undefined =>
+      api === "Produce" && number % 5 === 3 ? { drop: drops[lost++ % drops.length]! } : undefined,
+  };
+  const careless = await startEmbeddedBroker({ faults });
+  try {
+    compilePeers(["produce"], folder);
+    const file = path.join(folder, "in.pcap");
+    const frames = Array.from({ length: FRAMES }, (_, n) => ({
+      bytes: buildUdpFrame(n, 60 + (n % 900)),
+      seconds: 1_700_000_000 + n,
+    }));
+    const capture = buildCapture({ frames });
+    writeFileSync(file, capture);
+    const expected = readCapture(capture).frames.map(({ bytes }) => bytes.toString("hex"));
+    const pauses = ["retry.backoff.ms=1", "reconnect.backoff.ms=1", "reconnect.backoff.max.ms=5"];
+    for (const [to, codec, properties] of [
+      [bootstrap, "none", []],
+      [bootstrap, "lz4", []],
+      [careless.bootstrap, "none", ["batch.num.messages=200", ...pauses]],
+    ] as const) {
+      const topic = `c-${codec}`;
+      const args = [to, topic, file, `compression.codec=${codec}`, ...properties];
+      await runProgram([cPeer("produce", folder), ...args]);
+      const read = readCapture(await consume(to, topic)).frames;
+      assert.deepEqual(
+        read.map(({ bytes }) => bytes.toString("hex")),
+        expected,
+      );
+    }
+    assert.ok(lost >= drops.length, `${lost} answers were lost`);
+  } finally {
+    await careless.remove();
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
 
 test("pcapts publishes to it and gets the same frames back, alone and as a group", async () => {

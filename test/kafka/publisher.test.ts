@@ -1,19 +1,42 @@
 import assert from "node:assert/strict";
 import { randomFillSync } from "node:crypto";
-import { test } from "node:test";
-import { loadCodec } from "../../src/kafka-wire/compression.ts";
-import type { CodecName } from "../../src/kafka-wire/compression.ts";
+import { after, before, test } from "node:test";
+import type {
+  BatchFault,
+  BrokerFaults,
+  FaultyRequest,
+  RequestFault,
+} from "../../src/broker/faults.ts";
+import { decompressBatch, loadCodec } from "../../src/kafka-wire/compression.ts";
+import type { CodecName, RecordCodec } from "../../src/kafka-wire/compression.ts";
 import { KAFKA_ERROR_CODE } from "../../src/kafka-wire/error-codes.ts";
+import { readRecordBatchHeader } from "../../src/kafka-wire/record-batch-reader.ts";
 import type { PublisherOptions } from "../../src/kafka/client-options.ts";
 import { forEachDelivered } from "../../src/kafka/delivery.ts";
 import type { Delivery } from "../../src/kafka/delivery.ts";
 import { createPartitioner } from "../../src/kafka/partitioner.ts";
 import { Publisher } from "../../src/kafka/publisher.ts";
 import type { PublisherSetup } from "../../src/kafka/publisher-setup.ts";
+import type { PublishableTopic } from "../../src/kafka/topic.ts";
+import type { Transport } from "../../src/kafka/transport.ts";
 import { silentLogger } from "../../src/logger.ts";
 import type { FrameChunk } from "../../src/packet/frame-chunk.ts";
-import { MemoryBroker } from "./memory-broker.ts";
-import type { BatchFate, Faults } from "./memory-broker.ts";
+import { FaultyBroker, readPartition, readTopic, valuesOf } from "./faulty-broker.ts";
+import { numberedFrames, numberOf, randomFrom } from "./numbered-frames.ts";
+
+let broker: FaultyBroker;
+let transport: Transport;
+before(async () => {
+  broker = await FaultyBroker.start();
+  transport = await broker.connect();
+});
+after(() => broker.remove());
+
+/** A topic for one test, and what goes wrong meanwhile. */
+function newTopic(partitions: number, faults: BrokerFaults = {}): Promise<PublishableTopic> {
+  broker.faults = faults;
+  return broker.newTopic(transport, partitions);
+}
 
 const defaults: PublisherOptions = {
   idempotence: undefined,
@@ -29,49 +52,10 @@ const defaults: PublisherOptions = {
   compressionLevel: undefined,
 };
 
-const healthy: Faults = {
-  batchFate: () => ({ kind: "append" }),
-  loseConnection: () => undefined,
-};
-
-/** Ethernet frames whose last four bytes are their number; the conversation is number % flows. */
-function numberedFrames(first: number, count: number, flows = 5): FrameChunk {
-  const frames: Buffer[] = [];
-  for (let number = first; number < first + count; number++) {
-    const frame = Buffer.alloc(16 + 14 + 20 + 8 + 4);
-    frame.writeUInt32LE(1_700_000_000, 0);
-    frame.writeUInt32LE(number, 4);
-    frame.writeUInt32LE(frame.length - 16, 8);
-    frame.writeUInt32LE(frame.length - 16, 12);
-    frame.writeUInt16BE(0x0800, 16 + 12);
-    frame[30] = 0x45;
-    frame.writeUInt16BE(32, 32);
-    frame[39] = 17;
-    frame.writeUInt32BE(0x0a000001, 42);
-    frame.writeUInt32BE(0x0a000002, 46);
-    frame.writeUInt16BE(1000 + (number % flows), 50);
-    frame.writeUInt16BE(53, 52);
-    frame.writeUInt32BE(number, frame.length - 4);
-    frames.push(frame);
-  }
+function setupFor(topic: PublishableTopic, changes: Partial<PublisherSetup> = {}): PublisherSetup {
   return {
-    bytes: Buffer.concat(frames),
-    frameCount: count,
-    bigEndian: false,
-    nanosecond: false,
-    interfaces: [{ sensor: "", name: "", linkType: 1, snapLengthBytes: 262_144 }],
-  };
-}
-
-function setupFor(broker: MemoryBroker, changes: Partial<PublisherSetup> = {}): PublisherSetup {
-  return {
-    transport: broker,
-    topic: {
-      name: "t",
-      leaders: broker.logs.map(() => 0),
-      maxMessageBytes: undefined,
-      retentionMs: undefined,
-    },
+    transport,
+    topic,
     options: defaults,
     client: { retryBackoffMs: 1, retryBackoffMaxMs: 4 },
     partitioner: "flow",
@@ -84,17 +68,14 @@ function setupFor(broker: MemoryBroker, changes: Partial<PublisherSetup> = {}): 
   };
 }
 
-const numberOf = (value: Buffer): number => value.readUInt32BE(value.length - 4);
+/** Batches that come are not dealt with before it is opened. */
+class Gate implements BrokerFaults {
+  open: () => void = () => {};
+  readonly #opened = new Promise<void>((resolve) => (this.open = resolve));
 
-/** mulberry32: the rounds can be run again from their seed. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
+  onRequest({ api }: FaultyRequest): RequestFault | undefined {
+    return api === "Produce" ? { until: this.#opened } : undefined;
+  }
 }
 
 const RETRIABLE = [
@@ -128,26 +109,35 @@ async function randomRound(seed: number, compression?: CodecName): Promise<void>
   for (let i = Math.floor(random() * 6); i > 0; i--) refused.add(Math.floor(random() * total));
   const named = random() < 0.5;
   const troubles = random() * 0.3;
-  const faults: Faults = {
-    loseConnection: () =>
-      random() < troubles / 2 ? (random() < 0.5 ? "before" : "after") : undefined,
-    batchFate: (_partition, records): BatchFate => {
-      const bad = new Set(
-        [...records.keys()].filter((index) => refused.has(numberOf(records[index]!.value))),
+  const codec = compression && (await loadCodec(compression));
+  const drops = ["before", "after", "half-answered"] as const;
+  // Every batch above it is too large, whenever it comes; one frame never is.
+  const largest = random() < 0.2 ? 300 : Infinity;
+  const topic = await newTopic(3);
+  broker.faults = {
+    onRequest: ({ api }) => {
+      if (api !== "Produce" || random() >= troubles) return undefined;
+      if (random() < 0.5) return { drop: drops[Math.floor(random() * drops.length)]! };
+      return random() < 0.1 ? { throttleMs: 5 } : undefined;
+    },
+    onBatch: ({ bytes }): BatchFault | undefined => {
+      if (bytes.length > largest) {
+        return { errorCode: KAFKA_ERROR_CODE.MESSAGE_TOO_LARGE, isAppended: false };
+      }
+      const bad = valuesIn(bytes, codec).flatMap((value, index) =>
+        refused.has(numberOf(value)) ? [index] : [],
       );
-      if (bad.size > 0) return { kind: "refuse", records: bad, named };
-      if (random() >= troubles) return { kind: "append" };
-      const code = RETRIABLE[Math.floor(random() * RETRIABLE.length)]!;
-      const appended = code !== KAFKA_ERROR_CODE.NOT_LEADER_OR_FOLLOWER && random() < 0.7;
-      return { kind: "error", code, appended };
+      if (bad.length > 0) return refusalOf(named ? bad : []);
+      if (random() >= troubles) return undefined;
+      const errorCode = RETRIABLE[Math.floor(random() * RETRIABLE.length)]!;
+      const isAppended = errorCode !== KAFKA_ERROR_CODE.NOT_LEADER_OR_FOLLOWER && random() < 0.7;
+      return { errorCode, isAppended };
     },
   };
-  const codec = compression && (await loadCodec(compression));
-  const broker = new MemoryBroker(3, faults, codec);
   const options = { ...defaults, compression: compression ?? ("none" as const) };
   // Little memory at times, so that publish() waits for it.
   if (random() < 0.3) options.queueBytes = 4000;
-  const publisher = await Publisher.open(setupFor(broker, { options }));
+  const publisher = await Publisher.open(setupFor(topic, { options }));
   for (let next = 0; next < total;) {
     const count = Math.min(total - next, 1 + Math.floor(random() * 60));
     assert.equal(await publisher.publish(numberedFrames(next, count)), count);
@@ -156,9 +146,16 @@ async function randomRound(seed: number, compression?: CodecName): Promise<void>
   }
   assert.equal(await publisher.flush(), true, `seed ${seed}`);
   publisher.close();
-  if (compression !== undefined) assert.ok(broker.compressedBatches > 0, `seed ${seed}: none was`);
+  broker.faults = {};
+  const partitions = await readTopic(transport, topic);
+  if (compression !== undefined) {
+    assert.ok(
+      partitions.some(({ compressedBatches }) => compressedBatches > 0),
+      `seed ${seed}: none was`,
+    );
+  }
 
-  const logged = broker.logs.map((log) => log.map(({ value }) => numberOf(value)));
+  const logged = partitions.map(({ values }) => values.map(numberOf));
   for (const [partition, numbers] of logged.entries()) {
     assert.deepEqual(
       numbers,
@@ -181,62 +178,66 @@ async function randomRound(seed: number, compression?: CodecName): Promise<void>
   );
 }
 
+/** Values of a batch on its way into the log. */
+function valuesIn(bytes: Buffer, codec: RecordCodec | undefined): Buffer[] {
+  const { compression } = readRecordBatchHeader(bytes, 0, bytes.length, false)!;
+  return valuesOf(compression === "none" ? bytes : decompressBatch(bytes, codec!));
+}
+
+/** Records are refused for good; named, as Produce version 8 does, or not. */
+const refusalOf = (records: readonly number[]): BatchFault => ({
+  errorCode: KAFKA_ERROR_CODE.INVALID_TIMESTAMP,
+  isAppended: false,
+  records,
+});
+
 test("a broker that forgot the producer gets every frame under a new epoch", async () => {
   let forgotten = false;
-  const broker = new MemoryBroker(1, {
-    ...healthy,
-    batchFate: (_partition, records) => {
-      if (forgotten || numberOf(records[0]!.value) < 50) return { kind: "append" };
+  const topic = await newTopic(1, {
+    onBatch: ({ bytes }) => {
+      if (forgotten || numberOf(valuesOf(bytes)[0]!) < 50) return undefined;
       forgotten = true;
-      return { kind: "error", code: KAFKA_ERROR_CODE.UNKNOWN_PRODUCER_ID, appended: false };
+      return { errorCode: KAFKA_ERROR_CODE.UNKNOWN_PRODUCER_ID, isAppended: false };
     },
   });
-  const publisher = await Publisher.open(setupFor(broker));
+  const publisher = await Publisher.open(setupFor(topic));
   await publisher.publish(numberedFrames(0, 200));
   assert.equal(await publisher.flush(), true);
   publisher.close();
+  assert.ok(forgotten);
   assert.deepEqual(
-    broker.logs[0]!.map(({ value }) => numberOf(value)),
+    (await readPartition(transport, topic, 0)).values.map(numberOf),
     Array.from({ length: 200 }, (_, number) => number),
   );
 });
 
 test("publish() waits while the memory is full, and the memory stays within its bound", async () => {
-  let release = (): void => {};
-  const gate = new Promise<void>((resolve) => (release = resolve));
-  const broker = new MemoryBroker(1, healthy);
-  const connection = await broker.connectionTo();
-  const send = connection.send.bind(connection);
-  connection.send = async (request) => {
-    if (request.api === "Produce") await gate;
-    return send(request);
-  };
+  const gate = new Gate();
+  const topic = await newTopic(1, gate);
   const options = { ...defaults, batchBytes: 16_384, queueBytes: 65_536 };
-  const publisher = await Publisher.open(setupFor(broker, { options }));
+  const publisher = await Publisher.open(setupFor(topic, { options }));
   let published = false;
   const publishing = publisher.publish(numberedFrames(0, 3000)).then(() => (published = true));
   await new Promise((resolve) => setTimeout(resolve, 20));
   assert.equal(published, false);
   const { unsent, unanswered } = publisher.countHeld();
   assert.ok((unsent + unanswered) * 46 <= 65_536, `${unsent + unanswered} frames are held`);
-  release();
+  gate.open();
   await publishing;
   assert.equal(await publisher.flush(), true);
   publisher.close();
-  assert.equal(broker.logs[0]!.length, 3000);
+  assert.equal((await readPartition(transport, topic, 0)).values.length, 3000);
 });
 
 test("frames whose message.timeout.ms is over are failed when never sent, unknown when not answered", async () => {
-  const broker = new MemoryBroker(1, {
-    ...healthy,
-    batchFate: () => ({
-      kind: "error",
-      code: KAFKA_ERROR_CODE.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
-      appended: false,
+  const topic = await newTopic(1, {
+    onBatch: () => ({
+      errorCode: KAFKA_ERROR_CODE.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+      isAppended: false,
     }),
   });
   const options = { ...defaults, messageTimeoutMs: 300, maxInFlight: 1 };
-  const publisher = await Publisher.open(setupFor(broker, { options }));
+  const publisher = await Publisher.open(setupFor(topic, { options }));
   await publisher.publish(numberedFrames(0, 100));
   assert.equal(await publisher.flush(), true);
   publisher.close();
@@ -247,27 +248,25 @@ test("frames whose message.timeout.ms is over are failed when never sent, unknow
 });
 
 test("after a stop flush() gives up in time, and what was not answered counts as unknown", async () => {
-  const broker = new MemoryBroker(1, healthy);
-  const connection = await broker.connectionTo();
-  const send = connection.send.bind(connection);
-  connection.send = (request) =>
-    request.api === "Produce" ? new Promise(() => {}) : send(request);
+  const gate = new Gate();
+  const topic = await newTopic(1, gate);
   const stopping = new AbortController();
   const publisher = await Publisher.open(
-    setupFor(broker, { stopSignal: stopping.signal, flushTimeoutMs: 30 }),
+    setupFor(topic, { stopSignal: stopping.signal, flushTimeoutMs: 30 }),
   );
   await publisher.publish(numberedFrames(0, 5));
   stopping.abort();
   assert.equal(await publisher.flush(), false);
   publisher.close();
   assert.deepEqual(publisher.counters, { acknowledged: 0, failed: 0, unknown: 5 });
+  gate.open();
 });
 
 test("a frame above message.max.bytes fails here, and the others go on", async () => {
-  const broker = new MemoryBroker(1, healthy);
+  const topic = await newTopic(1);
   const messages: string[] = [];
   const publisher = await Publisher.open(
-    setupFor(broker, {
+    setupFor(topic, {
       options: { ...defaults, maxMessageBytes: 1000 },
       logger: { ...silentLogger, error: (message) => void messages.push(message) },
     }),
@@ -288,15 +287,16 @@ test("a frame above message.max.bytes fails here, and the others go on", async (
 });
 
 test("a batch that compression would make larger is sent as it is", async () => {
-  const broker = new MemoryBroker(1, healthy, await loadCodec("gzip"));
+  const topic = await newTopic(1);
   const options = { ...defaults, compression: "gzip" as const, batchBytes: 140 };
-  const publisher = await Publisher.open(setupFor(broker, { options }));
+  const publisher = await Publisher.open(setupFor(topic, { options }));
   const chunk = numberedFrames(0, 1);
   await publisher.publish({ ...chunk, bytes: randomBytesOf(chunk.bytes) });
   assert.equal(await publisher.flush(), true);
   publisher.close();
-  assert.equal(broker.compressedBatches, 0);
-  assert.equal(broker.logs[0]!.length, 1);
+  const { values, compressedBatches } = await readPartition(transport, topic, 0);
+  assert.equal(compressedBatches, 0);
+  assert.equal(values.length, 1);
 });
 
 /** The frame with bytes in it that nothing compresses. */
@@ -307,11 +307,8 @@ function randomBytesOf(frame: Buffer): Buffer {
 }
 
 test("batches whose time is up while they are compressed are dropped, and their memory is free", async () => {
-  const broker = new MemoryBroker(1, healthy, await loadCodec("gzip"));
-  const connection = await broker.connectionTo();
-  const send = connection.send.bind(connection);
-  connection.send = (request) =>
-    request.api === "Produce" ? new Promise(() => {}) : send(request);
+  const gate = new Gate();
+  const topic = await newTopic(1, gate);
   const options = {
     ...defaults,
     compression: "gzip" as const,
@@ -319,22 +316,20 @@ test("batches whose time is up while they are compressed are dropped, and their 
     queueBytes: 1200,
     maxInFlight: 1,
   };
-  const publisher = await Publisher.open(setupFor(broker, { options }));
-  // A connection that is waited for keeps a process alive; this one has no socket.
-  const alive = setInterval(() => {}, 1000);
+  const publisher = await Publisher.open(setupFor(topic, { options }));
   // More than the memory holds: it comes to an end only if dropped batches give theirs back.
   assert.equal(await publisher.publish(numberedFrames(0, 60)), 60);
-  clearInterval(alive);
   publisher.close();
+  gate.open();
 });
 
 test("deliveries of compressed batches are told with their records", async () => {
-  const broker = new MemoryBroker(1, healthy, await loadCodec("lz4"));
+  const topic = await newTopic(1);
   const lengths: number[] = [];
   const options = { ...defaults, compression: "lz4" as const };
   const onDelivery = (delivery: Delivery): void =>
     forEachDelivered(delivery, (_index, _offset, _micros, length) => lengths.push(length));
-  const publisher = await Publisher.open(setupFor(broker, { options, onDelivery }));
+  const publisher = await Publisher.open(setupFor(topic, { options, onDelivery }));
   await publisher.publish(numberedFrames(0, 100));
   assert.equal(await publisher.flush(), true);
   publisher.close();
@@ -342,42 +337,34 @@ test("deliveries of compressed batches are told with their records", async () =>
 });
 
 test("answers that come after close() change no count, and nothing more is sent", async () => {
-  const broker = new MemoryBroker(1, healthy);
-  const connection = await broker.connectionTo();
-  const send = connection.send.bind(connection);
-  let release = (): void => {};
-  const gate = new Promise<void>((resolve) => (release = resolve));
-  connection.send = async (request) => {
-    if (request.api === "Produce") await gate;
-    return send(request);
-  };
+  const gate = new Gate();
+  const topic = await newTopic(1, gate);
   const stopping = new AbortController();
   const publisher = await Publisher.open(
-    setupFor(broker, { stopSignal: stopping.signal, flushTimeoutMs: 30 }),
+    setupFor(topic, { stopSignal: stopping.signal, flushTimeoutMs: 30 }),
   );
   await publisher.publish(numberedFrames(0, 100));
   stopping.abort();
   assert.equal(await publisher.flush(), false);
   publisher.close();
   const counted = { ...publisher.counters };
-  release();
+  gate.open();
+  // Its answer comes behind those to the publisher, the second one behind what they may have it send.
+  await readPartition(transport, topic, 0);
   await new Promise((resolve) => setTimeout(resolve, 50));
+  const { values } = await readPartition(transport, topic, 0);
   assert.deepEqual(publisher.counters, counted);
-  assert.equal(broker.logs[0]!.length, counted.unknown);
+  assert.equal(values.length, counted.unknown);
+  assert.ok(values.length > 0);
 });
 
 test("flush() ends when the last batch is refused whole, although another partition has no leader", async () => {
-  const broker = new MemoryBroker(2, {
-    ...healthy,
-    batchFate: (_partition, records) => ({
-      kind: "refuse",
-      records: new Set(records.keys()),
-      named: true,
-    }),
+  const topic = await newTopic(2, {
+    isLeaderless: (_topic, partition) => partition === 0,
+    onBatch: ({ bytes }) => refusalOf([...valuesOf(bytes).keys()]),
   });
-  broker.lookUpTopic = async () => ({ leaders: [-1, 0] });
-  const topic = { name: "t", leaders: [-1, 0], maxMessageBytes: undefined, retentionMs: undefined };
-  const publisher = await Publisher.open(setupFor(broker, { topic }));
+  assert.equal(topic.leaders[0], -1);
+  const publisher = await Publisher.open(setupFor(topic));
   // Flows of partition 1 alone.
   const chunks = Array.from({ length: 20 }, (_, flow) => numberedFrames(flow, 1, 1000));
   let published = 0;
@@ -394,14 +381,15 @@ test("flush() ends when the last batch is refused whole, although another partit
 // Rights that were taken away while a partition had no leader were asked for until message.timeout.ms
 // was over, and what failed was never said.
 test("a topic that may not be described any more while leaders are asked for ends publishing", async () => {
-  const broker = new MemoryBroker(1, healthy);
-  broker.lookUpTopic = async () => ({ errorCode: KAFKA_ERROR_CODE.TOPIC_AUTHORIZATION_FAILED });
-  const topic = { name: "t", leaders: [-1], maxMessageBytes: undefined, retentionMs: undefined };
-  const publisher = await Publisher.open(setupFor(broker, { topic }));
+  const errorCode = KAFKA_ERROR_CODE.TOPIC_AUTHORIZATION_FAILED;
+  const topic = await newTopic(1, { isLeaderless: () => true });
+  const refused = await broker.connect();
+  broker.faults = { onRequest: ({ api }) => (api === "Metadata" ? { errorCode } : undefined) };
+  const publisher = await Publisher.open(setupFor(topic, { transport: refused }));
   await publisher.publish(numberedFrames(0, 1));
   await assert.rejects(publisher.flush(), {
     code: "AUTHORIZATION_FAILED",
-    message: /DESCRIBE on topic "t" is not allowed for User:ANONYMOUS/,
+    message: new RegExp(`DESCRIBE on topic "${topic.name}" is not allowed for User:ANONYMOUS`),
   });
   publisher.close();
 });

@@ -18,6 +18,7 @@ import {
   type RequestContext,
 } from "../broker-api.ts";
 import { BrokerError } from "../broker-error.ts";
+import type { BrokerFaults } from "../faults.ts";
 import { LEADER_EPOCH } from "../partition-log.ts";
 import type { Topic } from "../topic-store.ts";
 
@@ -79,7 +80,7 @@ export const METADATA = defineApi({
     const { broker, version, advertised } = context;
     const all = topics === null || (version === 0 && topics.length === 0);
     const described = all
-      ? broker.topics.list().map(describe)
+      ? broker.topics.list().map((topic) => describe(topic, broker.faults))
       : await Promise.all(topics.map((each) => find(each, allowAutoTopicCreation, context)));
     return {
       throttleTimeMs: 0,
@@ -112,10 +113,10 @@ async function find(
     const topic = broker.topics.findById(topicId);
     return topic === undefined
       ? refusal(wanted, KAFKA_ERROR_CODE.UNKNOWN_TOPIC_ID)
-      : describe(topic);
+      : describe(topic, broker.faults);
   }
   const known = broker.topics.find(name);
-  if (known !== undefined) return describe(known);
+  if (known !== undefined) return describe(known, broker.faults);
   if (!mayCreate) return refusal(wanted, KAFKA_ERROR_CODE.UNKNOWN_TOPIC_OR_PARTITION);
   try {
     await broker.topics.create(name, broker.partitions, {});
@@ -130,24 +131,27 @@ async function find(
   const created = broker.topics.find(name);
   return created === undefined
     ? refusal(wanted, KAFKA_ERROR_CODE.LEADER_NOT_AVAILABLE)
-    : describe(created);
+    : describe(created, broker.faults);
 }
 
-function describe({ name, id, partitions }: Topic): TopicResponse {
+function describe({ name, id, partitions }: Topic, faults: BrokerFaults): TopicResponse {
   return {
     errorCode: 0,
     name,
     topicId: id,
     isInternal: false,
-    partitions: partitions.map((_, partitionIndex) => ({
-      errorCode: 0,
-      partitionIndex,
-      leaderId: NODE_ID,
-      leaderEpoch: LEADER_EPOCH,
-      replicaNodes: [NODE_ID],
-      isrNodes: [NODE_ID],
-      offlineReplicas: [],
-    })),
+    partitions: partitions.map((_, partitionIndex) => {
+      const isLed = faults.isLeaderless?.(name, partitionIndex) !== true;
+      return {
+        errorCode: isLed ? 0 : KAFKA_ERROR_CODE.LEADER_NOT_AVAILABLE,
+        partitionIndex,
+        leaderId: isLed ? NODE_ID : -1,
+        leaderEpoch: LEADER_EPOCH,
+        replicaNodes: [NODE_ID],
+        isrNodes: isLed ? [NODE_ID] : [],
+        offlineReplicas: isLed ? [] : [NODE_ID],
+      };
+    }),
     authorizedOperations: NO_AUTHORIZED_OPERATIONS,
   };
 }
