@@ -3,27 +3,26 @@
 // Each program is a process of its own, measured from start to end by the kernel's account of it. The
 // programs take turns, so that what else the machine does meets all of them; ratios are taken
 // within a round, because only those compare like with like.
-import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { BenchUsageError } from "./arguments.ts";
 import { BenchBroker } from "./bench-broker.ts";
 import { writeDocsBlock } from "./docs-block.ts";
-import { generateCapture } from "./generate-capture.ts";
 import { atEnd } from "./life.ts";
 import { type Machine, describeMachine, fileSystemOf } from "./machine.ts";
-import { cpuSecondsOf, measure } from "./measure.ts";
 import { BENCH_USAGE, type BenchOptions, parseBenchOptions } from "./options.ts";
-import { faultOfOutput } from "./output-check.ts";
 import { compilePeers } from "./peers.ts";
 import {
-  C_PEERS,
-  type Program,
-  choosePrograms,
-  libraryVersions,
-  ownPublisher,
-} from "./programs.ts";
+  type RunSurroundings,
+  OutOfTimeError,
+  fillTopic,
+  makeInput,
+  makeOutputFolder,
+  publishOnce,
+  readOnce,
+} from "./program-run.ts";
+import { C_PEERS, type Program, choosePrograms, libraryVersions } from "./programs.ts";
 import type { Environment, Report, Run, Workload } from "./report.ts";
 import { inTurn } from "./statistics.ts";
 import { formatReport, formatRun } from "./tables.ts";
@@ -31,26 +30,12 @@ import { formatReport, formatRun } from "./tables.ts";
 /** What warms up is this part of a run: the broker's JVM compiles what it meets often. */
 const WARM_UP_SHARE = 5;
 
-/** A capture file of a workload. */
-interface Input {
-  readonly file: string;
-  readonly frames: number;
-  readonly frameBytes: number;
-}
-
 /** What the runs share. */
-interface Bench {
+interface Bench extends RunSurroundings {
   readonly options: BenchOptions;
-  readonly broker: BenchBroker;
-  /** On disk, beside the broker's data. */
-  readonly scratch: string;
-  readonly outputFile: string;
   readonly programs: readonly Program[];
   readonly runs: Run[];
-  readonly deadlineMs: number;
 }
-
-class OutOfTime extends Error {}
 
 let options: BenchOptions;
 try {
@@ -84,7 +69,7 @@ async function measureAll(wanted: BenchOptions): Promise<Report> {
   };
   atEnd(cleanUp);
   try {
-    outputFolder = makeOutputFolder(scratch, wanted);
+    outputFolder = makeOutputFolder(scratch, largestOutput(wanted));
     broker = await BenchBroker.start();
     const bench: Bench = {
       options: wanted,
@@ -93,6 +78,7 @@ async function measureAll(wanted: BenchOptions): Promise<Report> {
       outputFile: path.join(outputFolder, "output"),
       programs,
       runs: [],
+      runLimitSeconds: wanted.runLimitSeconds,
       deadlineMs: Date.now() + wanted.totalLimitSeconds * 1000,
     };
     const environment = describeEnvironment(bench, machine);
@@ -139,7 +125,7 @@ async function measureWorkloads(bench: Bench): Promise<void> {
   try {
     for (const [bytes, count] of shapes) await measureWorkload(bench, bytes, count);
   } catch (error) {
-    if (!(error instanceof OutOfTime)) throw error;
+    if (!(error instanceof OutOfTimeError)) throw error;
     console.error("bench: --total-limit is over; what follows is incomplete");
     process.exitCode = 1;
   }
@@ -161,113 +147,28 @@ async function measureWorkload(
   };
   const publishers = programs.filter(({ task }) => task === "publish");
   const readers = programs.filter(({ task }) => task === "read");
+  const whole = { input, workload };
+  const part = { input: warmUp, workload, round: 0 };
 
   console.log(`\nwarming up: ${partitions} partitions, ${frameBytes ?? "mixed"} bytes`);
-  for (const program of publishers) await publishOnce(bench, program, warmUp, workload, 0);
+  for (const program of publishers) keep(bench, await publishOnce(bench, { ...part, program }));
   let topic: string | undefined;
   if (readers.length > 0) {
-    const small = await fillTopic(bench, warmUp, workload);
-    for (const program of readers) await readOnce(bench, program, small, warmUp, workload, 0);
+    const small = await fillTopic(bench, part);
+    for (const program of readers) keep(bench, await readOnce(bench, { ...part, program }, small));
     await bench.broker.deleteTopic(small);
-    topic = await fillTopic(bench, input, workload);
+    topic = await fillTopic(bench, whole);
   }
   for (let round = 1; round <= wanted.rounds; round++) {
     for (const program of inTurn(publishers, round)) {
-      await publishOnce(bench, program, input, workload, round);
+      keep(bench, await publishOnce(bench, { ...whole, program, round }));
     }
     if (topic === undefined) continue;
     for (const program of inTurn(readers, round)) {
-      await readOnce(bench, program, topic, input, workload, round);
+      keep(bench, await readOnce(bench, { ...whole, program, round }, topic));
     }
   }
   if (topic !== undefined) await bench.broker.deleteTopic(topic);
-}
-
-/** The topic that all readers read: pcapts' own, as that is what its users have. */
-async function fillTopic(bench: Bench, input: Input, workload: Workload): Promise<string> {
-  const topic = await bench.broker.newTopic("read", workload.partitions);
-  const run = await runOnce(bench, ownPublisher(), topic, input, workload, 0);
-  const stored = await bench.broker.recordsOf(topic);
-  if (run.fault !== undefined || stored !== input.frames) {
-    throw new Error(`Cannot fill a topic to read: ${run.fault ?? `it has ${stored} records`}`);
-  }
-  return topic;
-}
-
-async function publishOnce(
-  bench: Bench,
-  program: Program,
-  input: Input,
-  workload: Workload,
-  round: number,
-): Promise<void> {
-  const topic = await bench.broker.newTopic(program.name, workload.partitions);
-  const run = await runOnce(bench, program, topic, input, workload, round);
-  const stored = await bench.broker.recordsOf(topic);
-  await bench.broker.deleteTopic(topic);
-  keep(bench, {
-    ...run,
-    fault:
-      run.fault ?? (stored === run.frames ? undefined : `${stored} records, not ${run.frames}`),
-  });
-}
-
-async function readOnce(
-  bench: Bench,
-  program: Program,
-  topic: string,
-  input: Input,
-  workload: Workload,
-  round: number,
-): Promise<void> {
-  fs.rmSync(bench.outputFile, { force: true });
-  const run = await runOnce(bench, program, topic, input, workload, round);
-  const fault = run.fault ?? faultOfOutput(bench.outputFile, program.rawOutput, input);
-  fs.rmSync(bench.outputFile, { force: true });
-  keep(bench, { ...run, fault });
-}
-
-async function runOnce(
-  bench: Bench,
-  program: Program,
-  topic: string,
-  input: Input,
-  workload: Workload,
-  round: number,
-): Promise<Run> {
-  const leftSeconds = (bench.deadlineMs - Date.now()) / 1000;
-  if (leftSeconds <= 0) throw new OutOfTime();
-  const brokerPid = bench.broker.pid;
-  const frames = Math.max(1, Math.round(input.frames / program.share));
-  // What an earlier run left for the disk shall not be written during this one.
-  spawnSync("sync", ["-f", bench.scratch]);
-  const brokerBefore = cpuSecondsOf(brokerPid);
-  const cost = await measure({
-    command: program.command({
-      bootstrap: bench.broker.bootstrap,
-      topic,
-      capture: input.file,
-      frames,
-    }),
-    output: program.task === "read" ? bench.outputFile : "/dev/null",
-    resultFile: path.join(bench.scratch, "cost.json"),
-    limitSeconds: Math.min(bench.options.runLimitSeconds, leftSeconds),
-  });
-  const faults = [];
-  if (cost.timedOut) faults.push(`ended after ${cost.wallSeconds.toFixed(0)} s`);
-  else if (cost.status !== 0) faults.push(`exit status ${cost.status}: ${cost.complaint}`);
-  return {
-    task: program.task,
-    program: program.name,
-    workload,
-    round,
-    frames,
-    wallSeconds: cost.wallSeconds,
-    cpuSeconds: cost.cpuSeconds,
-    brokerCpuSeconds: cpuSecondsOf(brokerPid) - brokerBefore,
-    peakMegabytes: cost.peakMegabytes,
-    fault: faults[0],
-  };
 }
 
 /** Round 0 is warming up: it counts only when it fails. */
@@ -276,21 +177,8 @@ function keep(bench: Bench, run: Run): void {
   console.log(formatRun(run));
 }
 
-function makeInput(file: string, frames: number, frameBytes: number | undefined): Input {
-  const { frameBytes: bytes } = generateCapture(file, { frames, frameBytes });
-  return { file, frames, frameBytes: bytes };
-}
-
-/** In memory where there is room for a whole output, so that no disk is measured; else on disk. */
-function makeOutputFolder(scratch: string, { frames, frameBytes, table2 }: BenchOptions): string {
-  const needed = frames * ((table2 ? 1400 : (frameBytes ?? 204)) + 16) * 1.1;
-  try {
-    const { bavail, bsize } = fs.statfsSync("/dev/shm");
-    if (bavail * bsize > needed) return fs.mkdtempSync("/dev/shm/pcapts-bench-");
-  } catch {
-    // No such place, or not for us.
-  }
-  return scratch;
+function largestOutput({ frames, frameBytes, table2 }: BenchOptions): number {
+  return frames * ((table2 ? 1400 : (frameBytes ?? 204)) + 16);
 }
 
 function describeEnvironment(bench: Bench, machine: Machine): Environment {

@@ -6,6 +6,7 @@ import { projectRoot } from "../test/brokers.ts";
 const BLOCK_PAGES = {
   "table 1": "docs/benchmarks.md",
   "table 2": "docs/benchmarks.md",
+  brokers: "docs/benchmarks.md",
   live: "docs/live-benchmarks.md",
 } as const;
 

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { cacheDirectory, pythonExecutable } from "../test/brokers.ts";
-import type { BenchOptions } from "./options.ts";
+import type { BenchOptions, Task } from "./options.ts";
 import { PROGRAM_NAMES, TABLE2_PROGRAM_NAMES } from "./options.ts";
 import {
   cPeer,
@@ -72,7 +72,12 @@ export function choosePrograms(options: BenchOptions): Programs {
 
 /** The program whose topics the readers read. */
 export function ownPublisher(): Program {
-  const own = allPrograms("").find(({ task, name }) => task === "publish" && name === "pcapts");
+  return ownProgramFor("publish");
+}
+
+/** pcapts with its defaults. */
+export function ownProgramFor(wanted: Task): Program {
+  const own = allPrograms("").find(({ task, name }) => task === wanted && name === "pcapts");
   if (own === undefined) throw new RangeError("unreachable");
   return own;
 }

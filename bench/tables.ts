@@ -93,16 +93,18 @@ export function formatSpread(spread: Spread, format: (number: number) => string)
 /**
  * A figure of pcapts divided by another program's, round by round; undefined when no round has both.
  * @param figure taken from runs that count
+ * @param own the program that stands for pcapts
  */
 export function ratioOf(
   runs: readonly Run[],
   other: string,
   figure: (run: Run) => number,
+  own = OWN,
 ): Spread | undefined {
   const counting = runs.filter(({ fault }) => fault === undefined);
   const ratios = counting.flatMap((theirs) => {
     if (theirs.program !== other) return [];
-    const mine = counting.find(({ program, round }) => program === OWN && round === theirs.round);
+    const mine = counting.find(({ program, round }) => program === own && round === theirs.round);
     return mine === undefined ? [] : [figure(mine) / figure(theirs)];
   });
   return ratios.length === 0 ? undefined : spreadOf(ratios);
@@ -167,7 +169,8 @@ function formatGrid(report: Report, task: Task): string {
   return [`### ${TASK_TITLES[task]}`, formatTable(heading, rows), settings].join("\n\n");
 }
 
-function framesPerSecond(run: Run): number {
+/** Speed of a run. */
+export function framesPerSecond(run: Run): number {
   return run.frames / run.wallSeconds;
 }
 
@@ -175,7 +178,8 @@ function cpuPerMillion(run: Run): number {
   return (run.cpuSeconds / run.frames) * 1e6;
 }
 
-function over(
+/** Spread of a figure over a program's runs that count. */
+export function over(
   runs: readonly Run[],
   program: string,
   figure: (run: Run) => number,
@@ -187,11 +191,13 @@ function over(
   return numbers.length === 0 ? NOTHING : formatSpread(spreadOf(numbers), format);
 }
 
-function ratioText(ratio: Spread | undefined): string {
+/** A ratio with two digits. */
+export function ratioText(ratio: Spread | undefined): string {
   return ratio === undefined ? NOTHING : formatSpread(ratio, fixed(2));
 }
 
-function formatWorkload({ partitions, averageFrameBytes }: Workload): string {
+/** `4 partitions, frames of 199 bytes on average`. */
+export function formatWorkload({ partitions, averageFrameBytes }: Workload): string {
   const bytes = averageFrameBytes.toFixed(0);
   return `${partitions} partition${partitions === 1 ? "" : "s"}, frames of ${bytes} bytes on average`;
 }
@@ -205,7 +211,8 @@ function fewerFrames(report: Report): string {
   return [...fewer].map(([which, frames]) => `; ${which}: ${formatCount(frames)}`).join("");
 }
 
-function fixed(digits: number): (number: number) => string {
+/** Formats with so many digits behind the point. */
+export function fixed(digits: number): (number: number) => string {
   return (number) => number.toFixed(digits);
 }
 
