@@ -105,6 +105,7 @@ async function readAll(faults: BrokerFaults): Promise<number[][]> {
   return read;
 }
 
+// A partition that still had no leader when leaders were asked for was never asked for again.
 test("every record is read once and in order through lost connections, errors, throttling and partitions without a leader", async () => {
   const firstSeed = Math.floor(Math.random() * 2 ** 31);
   const met = new Set<string>();
