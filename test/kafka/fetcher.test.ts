@@ -19,6 +19,8 @@ const PARTITIONS = 3;
 const FRAMES = 1500;
 const ROUNDS = 12;
 const DROPS = ["before", "after", "half-answered"] as const;
+/** Drops of two requests, an error, throttling, no leader. */
+const TROUBLES = 2 * DROPS.length + 3;
 const STALE = [
   KAFKA_ERROR_CODE.NOT_LEADER_OR_FOLLOWER,
   KAFKA_ERROR_CODE.LEADER_NOT_AVAILABLE,
@@ -109,7 +111,8 @@ async function readAll(faults: BrokerFaults): Promise<number[][]> {
 test("every record is read once and in order through lost connections, errors, throttling and partitions without a leader", async () => {
   const firstSeed = Math.floor(Math.random() * 2 ** 31);
   const met = new Set<string>();
-  for (let seed = firstSeed; seed < firstSeed + ROUNDS; seed++) {
+  // Rounds go on until chance has brought every kind of trouble.
+  for (let seed = firstSeed; seed < firstSeed + ROUNDS || met.size < TROUBLES; seed++) {
     const random = randomFrom(seed);
     const troubles = random() * 0.4;
     const oneOf = <Choice>(choices: readonly Choice[]): Choice =>
@@ -134,16 +137,6 @@ test("every record is read once and in order through lost connections, errors, t
     });
     assert.deepEqual(read, logged, `seed ${seed}`);
   }
-  assert.deepEqual(
-    [...met].toSorted(),
-    [
-      ...["Fetch", "Metadata"].flatMap((api) => DROPS.map((drop) => `${api} ${drop}`)),
-      "Fetch errorCode",
-      "Fetch throttleMs",
-      "no leader",
-    ].toSorted(),
-    `seeds from ${firstSeed}: all kinds of trouble`,
-  );
 });
 
 for (const [name, code] of [
