@@ -57,7 +57,7 @@ class Member {
       group: {
         groupId,
         // An id whose answer was lost holds up the others for this long.
-        sessionTimeoutMs: 400,
+        sessionTimeoutMs: 3000,
         heartbeatIntervalMs: 10,
         rebalanceTimeoutMs: 2000,
         autoCommit: true,
