@@ -102,6 +102,14 @@ const OPTION_RULES: readonly OptionRule[] = [
     message: "--time-stamp-precision nano needs --engine libpcap: cap hands on no time stamps",
   },
   {
+    // The data would be root's, and after the change the broker could not write on.
+    broken: ({ values }) =>
+      isProducing(values) && values.embedded && values["relinquish-privileges"] !== undefined,
+    message:
+      "--embedded and -Z, --relinquish-privileges exclude each other: " +
+      "run pcapts broker as a user of its own, or grant CAP_NET_RAW and start without root",
+  },
+  {
     // Text goes to standard output and no pcap is written, so the file would stay empty.
     broken: ({ values }) => values.consumer && values["pretty-print"] > 0 && values.write !== "-",
     message: "-pp, --pretty-print prints text instead of pcap: leave -w, --write out",

@@ -36,6 +36,10 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
   ["-p -i eth0 --engine cap -y EN10MB", /-y, --linktype needs --engine libpcap/],
   ["-p -i eth0 --engine cap -j host", /-j, --time-stamp-type needs --engine libpcap/],
   ["-p -i eth0 --engine cap --time-stamp-precision nano", /precision nano needs --engine libpcap/],
+  [
+    "-p -i eth0 --embedded -Z nobody",
+    /--embedded and -Z, --relinquish-privileges exclude each other/,
+  ],
   ["-p -i eth0 --engine dumpcap", /--engine expects libpcap or cap, not "dumpcap"/],
   ["-p -r x --multiplier 2", /--multiplier is not there yet/],
   ["-p -r x --pps 2", /--pps is not there yet/],
