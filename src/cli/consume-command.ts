@@ -1,21 +1,16 @@
 import { isatty } from "node:tty";
-import { type CommandLine, filterOf } from "../config/option-rules.ts";
+import type { CommandLine } from "../config/option-rules.ts";
 import { parseRingLimits } from "../config/ring-limits.ts";
-import { chooseStartPosition, parseTimeMicros } from "../config/start-position.ts";
 import { PcaptsError } from "../errors.ts";
-import { MAX_FRAME_BYTES } from "../packet/frame-chunk.ts";
-import type { ConsumeOptions, ConsumeSummary } from "../pipeline/pipeline-options.ts";
+import type { ConsumeSummary } from "../pipeline/pipeline-options.ts";
 import type { CommandContext } from "./command-context.ts";
-import { readKafkaSettings } from "./command-settings.ts";
+import { readConsumeOptions } from "./consume-options.ts";
 import { checkRingPath, openPcapOutput } from "./pcap-output.ts";
 import { type RunReport, runToEnd } from "./run-to-end.ts";
 import { formatConsumeSummary } from "./summary-text.ts";
 import { createTextPrinter } from "./text-output.ts";
-import { readPcaptsVersion } from "./version.ts";
 
 const STDOUT = 1;
-/** How far apart partitions may be in a file. */
-const FILE_WINDOW_MS = 1000;
 
 /**
  * `pcapts --consumer`: streams frames out of a topic.
@@ -26,7 +21,7 @@ const FILE_WINDOW_MS = 1000;
  * @throws PcaptsError what kept the run from starting
  */
 export async function consumeCommand(line: CommandLine, context: CommandContext): Promise<number> {
-  const { values, given } = line;
+  const { values } = line;
   const every = values["pretty-print"];
   if (every === 0 && values.write === "-" && isatty(STDOUT)) {
     throw new PcaptsError(
@@ -35,16 +30,7 @@ export async function consumeCommand(line: CommandLine, context: CommandContext)
         'say -w FILE, a pipe such as "| tshark -r -", or -pp 1 for text',
     );
   }
-  const settings = await readKafkaSettings(line, "consumer", context.logger);
-  const nowMs = Date.now();
-  const range = readRange(line, nowMs);
-  const start = chooseStartPosition({
-    fromMicros: range?.fromMicros,
-    text: given.has("kafka-offset") ? values["kafka-offset"] : undefined,
-    reset: settings.start,
-    inGroup: settings.group !== undefined,
-    nowMs,
-  });
+  const options = await readConsumeOptions(line, context.logger);
 
   let closed = false;
   let stop = (): void => {};
@@ -70,23 +56,7 @@ export async function consumeCommand(line: CommandLine, context: CommandContext)
   const run = consumePackets(
     ring ?? output.stream,
     {
-      kafka: settings.client,
-      fetcher: settings.fetcher,
-      topic: values["kafka-topic"],
-      group: settings.group,
-      start,
-      exitAtEnd: values["exit-at-end"],
-      maxPackets: values["max-packets"],
-      range,
-      filter: filterOf(line),
-      order: readOrdering(line, settings.group !== undefined),
-      fileType: values["file-type"],
-      application: `pcapts ${readPcaptsVersion()}`,
-      compression: values["compress-output"],
-      linkType: values.linktype,
-      headerNow: values["header-now"],
-      snapLengthBytes: MAX_FRAME_BYTES,
-      flushTimeoutMs: values["flush-timeout"] * 1000,
+      ...options,
       prettyPrint:
         every === 0
           ? undefined
@@ -104,22 +74,4 @@ export async function consumeCommand(line: CommandLine, context: CommandContext)
   const status = await runToEnd(run, report, context);
   await output.close();
   return status;
-}
-
-function readRange({ values }: CommandLine, nowMs: number): ConsumeOptions["range"] {
-  const { from, to } = values;
-  if (from === undefined && to === undefined) return undefined;
-  const fromMicros = from === undefined ? undefined : parseTimeMicros(from, nowMs, "--from");
-  const toMicros = to === undefined ? undefined : parseTimeMicros(to, nowMs, "--to");
-  if (fromMicros !== undefined && toMicros !== undefined && fromMicros >= toMicros) {
-    throw new PcaptsError("USAGE", `--from "${from}" is not before --to "${to}"`);
-  }
-  return { fromMicros, toMicros };
-}
-
-/** Nobody waits for a file, so its frames may wait for each other; in a group they may be another's soon. */
-function readOrdering({ values, given }: CommandLine, isInGroup: boolean): ConsumeOptions["order"] {
-  if (values.unordered) return undefined;
-  if (values.ordered !== undefined && given.has("ordered")) return { windowMs: values.ordered };
-  return values.write === "-" || isInGroup ? undefined : { windowMs: FILE_WINDOW_MS };
 }

@@ -4,6 +4,7 @@ import { Writable } from "node:stream";
 import { finished } from "node:stream/promises";
 import { PcaptsError } from "../errors.ts";
 import { describeSystemError, isCausedBy } from "./error-text.ts";
+import { isNamedPipe, openNamedPipe } from "./named-pipe.ts";
 
 /** Where a consumer's pcap bytes go. */
 export interface PcapOutput {
@@ -52,6 +53,7 @@ export async function checkRingPath(path: string): Promise<void> {
 
 async function openFile(path: string): Promise<Writable> {
   try {
+    if (await isNamedPipe(path)) return await openNamedPipe(path);
     const file = await open(path, "w");
     return file.createWriteStream();
   } catch (error) {
