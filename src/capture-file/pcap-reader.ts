@@ -1,8 +1,6 @@
 import {
   FRAME_HEADER_BYTES,
   MAX_FRAME_BYTES,
-  readHeaderWord,
-  writeHeaderWord,
   type CaptureInterface,
   type FrameChunk,
 } from "../packet/frame-chunk.ts";
@@ -16,40 +14,31 @@ import {
   PCAP_HEADER_BYTES,
   type PcapFileHeader,
 } from "./pcap-format.ts";
-
-/** One read, and the longest chunk; a frame of 262,144 bytes and its header fit in. */
-const BLOCK_BYTES = 1024 * 1024;
+import { ReadAhead } from "./read-ahead.ts";
 
 /**
- * Reads a classic pcap file as chunks, in place: a chunk is a view of the block that was read.
+ * Reads a classic pcap file as chunks, in place: a chunk is a view of the memory that was read into.
  *
  * ```
- *  block  ┌───────────────┬──────────────────────────┬───────────────┬────────┐
- *         │ handed over   │ whole frames: the chunk  │ a frame begun │ free   │
- *         └───────────────┴──────────────────────────┴───────────────┴────────┘
- *                         0 ← moved to the front before the next read ─┘
+ *   memory  ┌ handed over ┬ whole frames: the chunk ┬ a frame begun ┬ free ┐
  * ```
  *
- * Memory is one block whatever the file's length. A pipe's pieces are handed over as they arrive, as
- * soon as they make one whole frame.
+ * Memory does not grow with the file. A pipe's pieces are handed over as they arrive, as soon as they
+ * make one whole frame.
  */
 export class PcapReader implements CaptureReader {
   readonly header: PcapFileHeader;
   readonly #bytes: CaptureBytes;
   readonly #interfaces: readonly CaptureInterface[];
   readonly #fractionsPerSecond: number;
-  readonly #block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+  readonly #ahead: ReadAhead;
   /** Frames stand as a chunk has them; in old and patched files each is brought into that shape. */
   readonly #isPlain: boolean;
-  /** Bytes of the block that hold file contents not yet handed over. */
-  #length = 0;
-  /** Position in the file of the block's first byte. */
-  #blockOffset: number;
 
   private constructor(bytes: CaptureBytes, sensor: string, header: PcapFileHeader) {
     this.#bytes = bytes;
     this.header = header;
-    this.#blockOffset = header.headerBytes;
+    this.#ahead = new ReadAhead(bytes, header.headerBytes);
     this.#fractionsPerSecond = header.nanosecond ? 1_000_000_000 : 1_000_000;
     this.#isPlain =
       header.recordHeaderBytes === FRAME_HEADER_BYTES && header.swappedLengths === "never";
@@ -103,93 +92,92 @@ export class PcapReader implements CaptureReader {
    *   impossible, FILE_NOT_READABLE when reading fails; both after the last good frame was handed over
    */
   async *chunks(): AsyncGenerator<FrameChunk, void, void> {
-    const block = this.#block;
-    for (;;) {
-      const at = this.#blockOffset + this.#length;
-      const read = await this.#bytes.read(block.subarray(this.#length), at);
-      if (read === 0) break;
-      this.#length += read;
-
-      let frameCount = 0;
-      let end = 0;
-      let chunkEnd = 0;
-      let next: number;
-      while ((next = this.#frameEnd(end)) > 0) {
-        chunkEnd = this.#isPlain ? next : this.#reshape(end, next, chunkEnd);
-        end = next;
-        frameCount++;
-      }
+    const ahead = this.#ahead;
+    while (await ahead.next()) {
+      ahead.begin();
+      const { frameCount, chunkEnd, taken } = this.#takeFrames();
       if (frameCount > 0) {
         this.#bytes.framesRead += frameCount;
         yield this.#chunk(chunkEnd, frameCount);
-        block.copyWithin(0, end, this.#length);
-        this.#length -= end;
-        this.#blockOffset += end;
+        ahead.drop(taken);
       }
-      // Only a frame that was not whole can be impossible: it would be longer than the block.
+      // Only a frame that was not whole can be impossible: it would be longer than the memory.
       this.#checkLength();
     }
-    if (this.#length > 0) {
-      throw this.#bytes.cut(
-        this.#blockOffset + this.#length,
-        `in the middle of frame ${this.#bytes.framesRead + 1}`,
-      );
+    if (ahead.length > 0) {
+      const number = this.#bytes.framesRead + 1;
+      throw this.#bytes.cut(ahead.endPosition, `in the middle of frame ${number}`);
     }
   }
 
-  /** Where the frame that begins at `at` ends in the block; 0 when it is not whole or impossible. */
-  #frameEnd(at: number): number {
-    const start = at + this.header.recordHeaderBytes;
-    if (start > this.#length) return 0;
-    const { bigEndian } = this.header;
-    const capturedLength = this.#isPlain
-      ? readHeaderWord(this.#block, at + 8, bigEndian)
-      : this.#capturedLength(at);
-    if (capturedLength > MAX_FRAME_BYTES || start + capturedLength > this.#length) return 0;
-    const fraction = readHeaderWord(this.#block, at + 4, bigEndian);
-    if (fraction >= this.#fractionsPerSecond) this.#carryFraction(at, fraction);
-    return start + capturedLength;
+  /** Finds the whole and possible frames that are there; they stand as a chunk has them, then. */
+  #takeFrames(): TakenFrames {
+    const { view, start, end } = this.#ahead;
+    const littleEndian = !this.header.bigEndian;
+    const { recordHeaderBytes } = this.header;
+    let frameCount = 0;
+    let chunkEnd = start;
+    let at = start;
+    while (at + recordHeaderBytes <= end) {
+      const capturedLength = this.#isPlain
+        ? view.getUint32(at + 8, littleEndian)
+        : this.#capturedLength(at);
+      const next = at + recordHeaderBytes + capturedLength;
+      if (capturedLength > MAX_FRAME_BYTES || next > end) break;
+      const fraction = view.getUint32(at + 4, littleEndian);
+      if (fraction >= this.#fractionsPerSecond) this.#carryFraction(at, fraction);
+      chunkEnd = this.#isPlain ? next : this.#reshape(at, next, chunkEnd);
+      at = next;
+      frameCount++;
+    }
+    return { frameCount, chunkEnd, taken: at };
   }
 
   #capturedLength(at: number): number {
-    const { bigEndian, swappedLengths } = this.header;
-    const first = readHeaderWord(this.#block, at + 8, bigEndian);
-    const second = readHeaderWord(this.#block, at + 12, bigEndian);
+    const { swappedLengths } = this.header;
+    const first = this.#word(at + 8);
+    const second = this.#word(at + 12);
     if (swappedLengths === "always") return second;
     return swappedLengths === "ifLarger" ? Math.min(first, second) : first;
   }
 
   /**
-   * Moves a frame towards the front of the block, behind a header as chunks have it.
+   * Moves a frame towards the front, behind a header as chunks have it.
    *
    * @returns where it ends then
    */
   #reshape(from: number, end: number, to: number): number {
-    const block = this.#block;
-    const { bigEndian, recordHeaderBytes, swappedLengths } = this.header;
+    const { memory } = this.#ahead;
+    const { recordHeaderBytes, swappedLengths } = this.header;
     const capturedLength = this.#capturedLength(from);
-    const first = readHeaderWord(block, from + 8, bigEndian);
-    const second = readHeaderWord(block, from + 12, bigEndian);
+    const first = this.#word(from + 8);
+    const second = this.#word(from + 12);
     const isSwapped = swappedLengths !== "never" && capturedLength === second;
-    block.copyWithin(to, from, from + 8);
-    writeHeaderWord(block, to + 8, capturedLength, bigEndian);
-    writeHeaderWord(block, to + 12, isSwapped ? first : second, bigEndian);
-    block.copyWithin(to + FRAME_HEADER_BYTES, from + recordHeaderBytes, end);
+    memory.copyWithin(to, from, from + 8);
+    this.#setWord(to + 8, capturedLength);
+    this.#setWord(to + 12, isSwapped ? first : second);
+    memory.copyWithin(to + FRAME_HEADER_BYTES, from + recordHeaderBytes, end);
     return to + FRAME_HEADER_BYTES + capturedLength;
   }
 
   /** Some writers let the fraction run past a second: the same time, with the seconds carried. */
   #carryFraction(at: number, fraction: number): void {
-    const { bigEndian } = this.header;
-    const seconds = readHeaderWord(this.#block, at, bigEndian);
-    const carried = seconds + Math.floor(fraction / this.#fractionsPerSecond);
-    writeHeaderWord(this.#block, at, Math.min(carried, 0xffff_ffff), bigEndian);
-    writeHeaderWord(this.#block, at + 4, fraction % this.#fractionsPerSecond, bigEndian);
+    const carried = this.#word(at) + Math.floor(fraction / this.#fractionsPerSecond);
+    this.#setWord(at, Math.min(carried, 0xffff_ffff));
+    this.#setWord(at + 4, fraction % this.#fractionsPerSecond);
+  }
+
+  #word(at: number): number {
+    return this.#ahead.view.getUint32(at, !this.header.bigEndian);
+  }
+
+  #setWord(at: number, value: number): void {
+    this.#ahead.view.setUint32(at, value, !this.header.bigEndian);
   }
 
   #chunk(end: number, frameCount: number): FrameChunk {
     return {
-      bytes: this.#block.subarray(0, end),
+      bytes: this.#ahead.memory.subarray(this.#ahead.start, end),
       frameCount,
       bigEndian: this.header.bigEndian,
       nanosecond: this.header.nanosecond,
@@ -198,14 +186,19 @@ export class PcapReader implements CaptureReader {
   }
 
   #checkLength(): void {
-    if (this.#length < FRAME_HEADER_BYTES) return;
-    const capturedLength = this.#isPlain
-      ? readHeaderWord(this.#block, 8, this.header.bigEndian)
-      : this.#capturedLength(0);
+    const { start, length, position } = this.#ahead;
+    if (length < FRAME_HEADER_BYTES) return;
+    const capturedLength = this.#isPlain ? this.#word(start + 8) : this.#capturedLength(start);
     if (capturedLength <= MAX_FRAME_BYTES) return;
-    throw this.#bytes.damaged(
-      this.#blockOffset,
-      `frame ${this.#bytes.framesRead + 1} claims ${capturedLength} bytes (the most is ${MAX_FRAME_BYTES})`,
-    );
+    const number = this.#bytes.framesRead + 1;
+    const claim = `frame ${number} claims ${capturedLength} bytes (the most is ${MAX_FRAME_BYTES})`;
+    throw this.#bytes.damaged(position, claim);
   }
+}
+
+/** Frames at the front of what is there, where they end, and how much of the file they took. */
+interface TakenFrames {
+  readonly frameCount: number;
+  readonly chunkEnd: number;
+  readonly taken: number;
 }

@@ -1,43 +1,19 @@
-import {
-  FRAME_HEADER_BYTES,
-  MAX_FRAME_BYTES,
-  type CaptureInterface,
-  type FrameChunk,
-} from "../packet/frame-chunk.ts";
+import type { CaptureInterface, FrameChunk } from "../packet/frame-chunk.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { CaptureBytes } from "./capture-bytes.ts";
 import type { CaptureReader } from "./capture-reader.ts";
 import {
   BYTE_ORDER_MAGIC,
   MAX_PCAPNG_BLOCK_BYTES,
-  paddedLength,
   PCAPNG_BLOCK,
   PCAPNG_BLOCK_OVERHEAD,
 } from "./pcapng-format.ts";
-import { MAX_INTERFACES, PcapngInterfaces, type SectionInterface } from "./pcapng-interfaces.ts";
-
-/** One read, and the longest chunk. */
-const READ_BYTES = 1024 * 1024;
-
-/** Body bytes in front of the data. */
-const PACKET_HEADER_BYTES = 20;
-const SIMPLE_PACKET_HEADER_BYTES = 4;
-
-/** Whole frames at the front of the memory, and how far the file was taken for them. */
-interface TakenBlocks {
-  readonly frameCount: number;
-  readonly chunkEnd: number;
-  readonly taken: number;
-}
+import { PcapngFrames } from "./pcapng-frames.ts";
+import { MAX_INTERFACES, PcapngInterfaces } from "./pcapng-interfaces.ts";
+import { ReadAhead } from "./read-ahead.ts";
 
 /**
- * Reads a pcapng file as chunks, in the memory it was read into: what a block has around its data is
- * at least as long as the header of a frame, so each frame moves by a few bytes towards the front.
- *
- * ```
- *   read    ┌ block header ┬ data ┬ options ┬ block header ┬ data ┬─ ─
- *   chunk   ┌ header ┬ data ┬ header ┬ data ┬─ ─
- * ```
+ * Reads a pcapng file as chunks, in the memory it was read into ({@link PcapngFrames}).
  *
  * Several sections, byte orders, interfaces and resolutions are followed as they come. Chunks count
  * microseconds until an interface has a finer resolution, then nanoseconds. Simple packets have no
@@ -45,25 +21,20 @@ interface TakenBlocks {
  */
 export class PcapngReader implements CaptureReader {
   readonly #bytes: CaptureBytes;
+  readonly #ahead: ReadAhead;
   readonly #known: PcapngInterfaces;
-  #memory = Buffer.allocUnsafeSlow(READ_BYTES);
-  /** The same memory: measured on Node 20, its reads and writes of words take half as long. */
-  #view = viewOf(this.#memory);
-  /** Bytes of the memory that hold file contents. */
-  #length = 0;
-  /** Position in the file of the memory's first byte. */
-  #offset = 0;
+  readonly #frames: PcapngFrames;
   #littleEndian = true;
-  #nanosecond = false;
-  #interfaceOf = new Uint16Array(4096);
-  /** What is wrong with the block at the front of the memory. */
-  #damage: { readonly at: number; readonly what: string } | undefined;
-  /** A finer interface begins at the front of the memory: frames before it are handed over first. */
+  /** What is wrong with the block behind those that were taken. */
+  #damage: string | undefined;
+  /** A finer interface comes next: frames before it are handed over first. */
   #isBlockWaiting = false;
 
   private constructor(bytes: CaptureBytes, sensor: string) {
     this.#bytes = bytes;
+    this.#ahead = new ReadAhead(bytes, 0);
     this.#known = new PcapngInterfaces(sensor);
+    this.#frames = new PcapngFrames(this.#ahead, this.#known);
   }
 
   /**
@@ -86,72 +57,79 @@ export class PcapngReader implements CaptureReader {
   }
 
   async *chunks(): AsyncGenerator<FrameChunk, void, void> {
-    for (;;) {
-      const { frameCount, chunkEnd, taken } = this.#takeBlocks(true);
-      if (frameCount > 0) {
-        this.#bytes.framesRead += frameCount;
-        yield this.#chunk(chunkEnd, frameCount);
+    const ahead = this.#ahead;
+    do {
+      ahead.begin();
+      const taken = this.#takeBlocks(true);
+      if (this.#frames.count > 0) {
+        this.#bytes.framesRead += this.#frames.count;
+        yield this.#frames.chunk;
       }
-      this.#drop(taken);
-      if (this.#damage !== undefined) throw this.#bytes.damaged(this.#damage.at, this.#damage.what);
-      if (!this.#isBlockWaiting && !(await this.#read())) break;
-    }
-    if (this.#length > 0) {
-      throw this.#bytes.cut(this.#offset + this.#length, "in the middle of a block");
-    }
+      ahead.drop(taken);
+      if (this.#damage !== undefined) throw this.#bytes.damaged(ahead.position, this.#damage);
+    } while (this.#isBlockWaiting || (await ahead.next()));
+    if (ahead.length > 0) throw this.#bytes.cut(ahead.endPosition, "in the middle of a block");
   }
 
   async #openSection(): Promise<void> {
+    const ahead = this.#ahead;
     while (this.#known.table.length === 0 && this.#damage === undefined) {
-      if (!(await this.#read())) break;
-      this.#drop(this.#takeBlocks(false).taken);
-      if (this.#length >= PCAPNG_BLOCK_OVERHEAD && this.#isFrameNext()) break;
+      if (!(await ahead.next())) break;
+      ahead.drop(this.#takeBlocks(false));
+      if (ahead.length >= PCAPNG_BLOCK_OVERHEAD && this.#isFrameNext()) break;
     }
-    if (this.#offset > 0) return;
+    if (ahead.position > 0) return;
     if (this.#damage !== undefined) {
-      throw this.#bytes.notACapture(`at byte ${this.#damage.at} ${this.#damage.what}`);
+      throw this.#bytes.notACapture(`at byte ${ahead.position} ${this.#damage}`);
     }
     throw this.#bytes.notACapture(
-      `it is cut at byte ${this.#length}, within the header of its first section`,
+      `it is cut at byte ${ahead.length}, within the header of its first section`,
     );
   }
 
-  /** Takes blocks from the front of the memory, up to the first that is not whole. */
-  #takeBlocks(withFrames: boolean): TakenBlocks {
-    let at = 0;
-    let chunkEnd = 0;
-    let frameCount = 0;
+  /**
+   * Takes blocks from the front of the memory, up to the first that is not whole, and their frames.
+   *
+   * @returns where that begins
+   */
+  #takeBlocks(withFrames: boolean): number {
+    const { view, start, end } = this.#ahead;
+    const frames = this.#frames;
+    frames.begin();
     this.#isBlockWaiting = false;
-    while (at + PCAPNG_BLOCK_OVERHEAD <= this.#length) {
-      const type = this.#view.getUint32(at, this.#littleEndian);
+    let at = start;
+    for (;;) {
+      if (withFrames) at = frames.takeRun(at, this.#littleEndian);
+      if (at + PCAPNG_BLOCK_OVERHEAD > end) break;
+      const type = view.getUint32(at, this.#littleEndian);
       if (type === PCAPNG_BLOCK.SECTION && !this.#findByteOrder(at)) break;
-      const length = this.#view.getUint32(at + 4, this.#littleEndian);
+      const length = view.getUint32(at + 4, this.#littleEndian);
       if (!this.#isPossible(at, length)) break;
-      if (at + length > this.#length) break;
+      if (at + length > end) break;
       if (isFrame(type)) {
         if (!withFrames) break;
-        const end = this.#takeFrame(type, at, length, chunkEnd, frameCount);
-        if (end < 0) break;
-        chunkEnd = end;
-        frameCount++;
+        const number = this.#bytes.framesRead + frames.count + 1;
+        this.#damage = frames.take(at, length, this.#littleEndian, number);
+        if (this.#damage !== undefined) break;
       } else if (type === PCAPNG_BLOCK.SECTION) {
         if (!this.#beginSection(at, length)) break;
       } else if (type === PCAPNG_BLOCK.INTERFACE) {
-        if (!this.#addInterface(at, length, frameCount > 0)) break;
+        if (!this.#addInterface(at, length)) break;
       }
       at += length;
     }
-    return { frameCount, chunkEnd, taken: at };
+    return at;
   }
 
   #isFrameNext(): boolean {
-    return isFrame(this.#view.getUint32(0, this.#littleEndian));
+    return isFrame(this.#ahead.view.getUint32(this.#ahead.start, this.#littleEndian));
   }
 
   #findByteOrder(at: number): boolean {
-    const isBig = this.#view.getUint32(at + 8) === BYTE_ORDER_MAGIC;
-    if (!isBig && this.#view.getUint32(at + 8, true) !== BYTE_ORDER_MAGIC) {
-      return this.#fail(at, "a section has no byte-order magic");
+    const { view } = this.#ahead;
+    const isBig = view.getUint32(at + 8) === BYTE_ORDER_MAGIC;
+    if (!isBig && view.getUint32(at + 8, true) !== BYTE_ORDER_MAGIC) {
+      return this.#fail("a section has no byte-order magic");
     }
     this.#littleEndian = !isBig;
     return true;
@@ -160,161 +138,48 @@ export class PcapngReader implements CaptureReader {
   #isPossible(at: number, length: number): boolean {
     if (length < PCAPNG_BLOCK_OVERHEAD || length % 4 !== 0 || length > MAX_PCAPNG_BLOCK_BYTES) {
       return this.#fail(
-        at,
         `a block claims ${length} bytes (a multiple of 4, at most ${MAX_PCAPNG_BLOCK_BYTES})`,
       );
     }
-    if (at + length > this.#length) return true;
-    const repeated = this.#view.getUint32(at + length - 4, this.#littleEndian);
+    if (at + length > this.#ahead.end) return true;
+    const repeated = this.#ahead.view.getUint32(at + length - 4, this.#littleEndian);
     if (repeated === length) return true;
-    return this.#fail(at, `a block of ${length} bytes ends with the length ${repeated}`);
+    return this.#fail(`a block of ${length} bytes ends with the length ${repeated}`);
   }
 
   #beginSection(at: number, length: number): boolean {
-    if (length < 28) return this.#fail(at, `a section header claims ${length} bytes`);
+    if (length < 28) return this.#fail(`a section header claims ${length} bytes`);
     const major = this.#readHalf(at + 12);
     if (major !== 1) {
-      return this.#fail(at, `a section is of version ${major}.${this.#readHalf(at + 14)}, not 1.0`);
+      return this.#fail(`a section is of version ${major}.${this.#readHalf(at + 14)}, not 1.0`);
     }
     this.#known.beginSection();
     return true;
   }
 
-  #addInterface(at: number, length: number, afterFrames: boolean): boolean {
-    if (length < 20) return this.#fail(at, `an interface claims ${length} bytes`);
-    const body = this.#memory.subarray(at + 8, at + length - 4);
+  #addInterface(at: number, length: number): boolean {
+    if (length < 20) return this.#fail(`an interface claims ${length} bytes`);
+    const body = this.#ahead.memory.subarray(at + 8, at + length - 4);
     const added = this.#known.read(body, !this.#littleEndian);
-    if (added.resolution.isFine && !this.#nanosecond) {
-      if (afterFrames) {
+    if (added.resolution.isFine && !this.#frames.nanosecond) {
+      if (this.#frames.count > 0) {
         this.#isBlockWaiting = true;
         return false;
       }
-      this.#nanosecond = true;
+      this.#frames.nanosecond = true;
     }
     if (this.#known.add(added)) return true;
-    return this.#fail(at, `interface ${MAX_INTERFACES + 1} begins (the most is ${MAX_INTERFACES})`);
-  }
-
-  /** @returns where the frame ends at the front of the memory; -1 when it is impossible */
-  #takeFrame(type: number, at: number, length: number, to: number, index: number): number {
-    const memory = this.#memory;
-    const view = this.#view;
-    const littleEndian = this.#littleEndian;
-    const body = at + 8;
-    const isSimple = type === PCAPNG_BLOCK.SIMPLE_PACKET;
-    const headerBytes = isSimple ? SIMPLE_PACKET_HEADER_BYTES : PACKET_HEADER_BYTES;
-    const room = length - PCAPNG_BLOCK_OVERHEAD - headerBytes;
-    if (room < 0) return this.#refuseFrame(at, `a frame's block claims ${length} bytes`);
-    let id = 0;
-    if (type === PCAPNG_BLOCK.ENHANCED_PACKET) id = view.getUint32(body, littleEndian);
-    else if (!isSimple) id = this.#readHalf(body);
-    const from: SectionInterface | undefined = this.#known.section[id];
-    if (from === undefined) {
-      const count = this.#known.section.length;
-      return this.#refuseFrame(at, `a frame is of interface ${id} and the section has ${count}`);
-    }
-    let seconds = 0;
-    let fraction = 0;
-    let capturedLength: number;
-    let wireLength: number;
-    if (isSimple) {
-      wireLength = view.getUint32(body, littleEndian);
-      const cut = from.snapLengthBytes === 0 ? wireLength : from.snapLengthBytes;
-      capturedLength = Math.min(wireLength, cut, room);
-    } else {
-      const { resolution } = from;
-      resolution.convert(
-        view.getUint32(body + 4, littleEndian),
-        view.getUint32(body + 8, littleEndian),
-      );
-      seconds = resolution.seconds;
-      fraction = resolution.nanoseconds;
-      if (!this.#nanosecond) fraction = Math.floor(fraction / 1000);
-      capturedLength = view.getUint32(body + 12, littleEndian);
-      wireLength = view.getUint32(body + 16, littleEndian);
-    }
-    if (capturedLength > MAX_FRAME_BYTES) {
-      const number = this.#bytes.framesRead + index + 1;
-      const claim = `frame ${number} claims ${capturedLength} bytes (the most is ${MAX_FRAME_BYTES})`;
-      return this.#refuseFrame(at, claim);
-    }
-    if (paddedLength(capturedLength) > room) {
-      const claim = `a frame of ${capturedLength} bytes stands in a block of ${length}`;
-      return this.#refuseFrame(at, claim);
-    }
-    const start = to + FRAME_HEADER_BYTES;
-    const data = body + headerBytes;
-    memory.copyWithin(start, data, data + capturedLength);
-    view.setUint32(to, seconds, true);
-    view.setUint32(to + 4, fraction, true);
-    view.setUint32(to + 8, capturedLength, true);
-    view.setUint32(to + 12, wireLength, true);
-    if (index >= this.#interfaceOf.length) this.#growInterfaceOf();
-    this.#interfaceOf[index] = from.index;
-    return start + capturedLength;
-  }
-
-  #chunk(end: number, frameCount: number): FrameChunk {
-    const interfaces = this.#known.table;
-    return {
-      bytes: this.#memory.subarray(0, end),
-      frameCount,
-      bigEndian: false,
-      nanosecond: this.#nanosecond,
-      interfaces,
-      ...(interfaces.length > 1 && { interfaceOf: this.#interfaceOf.subarray(0, frameCount) }),
-    };
-  }
-
-  /** @returns false at the end of the file */
-  async #read(): Promise<boolean> {
-    this.#makeRoom();
-    const at = this.#offset + this.#length;
-    const read = await this.#bytes.read(this.#memory.subarray(this.#length), at);
-    this.#length += read;
-    return read > 0;
-  }
-
-  /** A block longer than the memory gets more of it; its length was found possible. */
-  #makeRoom(): void {
-    if (this.#length < this.#memory.length) return;
-    const larger = Buffer.allocUnsafeSlow(
-      Math.min(this.#memory.length * 4, MAX_PCAPNG_BLOCK_BYTES) + READ_BYTES,
-    );
-    this.#memory.copy(larger, 0, 0, this.#length);
-    this.#memory = larger;
-    this.#view = viewOf(larger);
-  }
-
-  #drop(taken: number): void {
-    this.#memory.copyWithin(0, taken, this.#length);
-    this.#length -= taken;
-    this.#offset += taken;
-  }
-
-  #growInterfaceOf(): void {
-    const longer = new Uint16Array(this.#interfaceOf.length * 4);
-    longer.set(this.#interfaceOf);
-    this.#interfaceOf = longer;
+    return this.#fail(`interface ${MAX_INTERFACES + 1} begins (the most is ${MAX_INTERFACES})`);
   }
 
   #readHalf(at: number): number {
-    return this.#view.getUint16(at, this.#littleEndian);
+    return this.#ahead.view.getUint16(at, this.#littleEndian);
   }
 
-  #refuseFrame(at: number, what: string): number {
-    this.#fail(at, what);
-    return -1;
-  }
-
-  #fail(at: number, what: string): false {
-    this.#damage = { at: this.#offset + at, what };
+  #fail(what: string): false {
+    this.#damage = what;
     return false;
   }
-}
-
-function viewOf(memory: Buffer): DataView {
-  return new DataView(memory.buffer, memory.byteOffset, memory.length);
 }
 
 function isFrame(type: number): boolean {

@@ -1,4 +1,3 @@
-const TWO_POW_21 = 2_097_152;
 const TWO_POW_32 = 4_294_967_296;
 const NANOSECONDS = 1_000_000_000;
 const LATEST_SECOND = 0xffff_ffff;
@@ -19,10 +18,11 @@ export class TimeResolution {
   readonly #offsetSeconds: number;
   /** Doubles are enough, both for the division and for what remains in nanoseconds. */
   readonly #isFast: boolean;
-  /** Powers of 10 up to a million: until the year 2255 the whole number fits a double. */
-  readonly #isCoarse: boolean;
   /** Whole for powers of 10; for powers of 2 exact because only the exponent differs from 1e9's. */
   readonly #nanosecondsPerUnit: number;
+  /** Where the second of the last time begins, in units; the lower part may be negative. */
+  #secondHigh = Infinity;
+  #secondLow = 0;
 
   /**
    * @param code if_tsresol: a power of 10 in its low seven bits, of 2 when the top one is set
@@ -37,7 +37,6 @@ export class TimeResolution {
     // 1,000,000 is 2^6 times 5^6.
     this.isFine = exponent > 6;
     this.#isFast = isBinary ? exponent <= 23 : exponent <= 9;
-    this.#isCoarse = !isBinary && exponent <= 6;
     this.#nanosecondsPerUnit = NANOSECONDS / this.#unitsPerSecond;
   }
 
@@ -48,28 +47,45 @@ export class TimeResolution {
    * @param low lower 32 bits
    */
   convert(high: number, low: number): void {
-    const units = this.#unitsPerSecond;
+    // Most frames are of the second of the one before, which saves the divisions.
+    const sinceSecond = (high - this.#secondHigh) * TWO_POW_32 + (low - this.#secondLow);
+    if (sinceSecond >= 0 && sinceSecond < this.#unitsPerSecond) {
+      this.nanoseconds = Math.floor(sinceSecond * this.#nanosecondsPerUnit);
+      return;
+    }
+    this.#convertAnew(high, low);
+  }
+
+  /** Makes the result that of a frame without a time: 1970. */
+  setUnknown(): void {
+    this.seconds = 0;
+    this.nanoseconds = 0;
+    this.#secondHigh = Infinity;
+  }
+
+  #convertAnew(high: number, low: number): void {
     let seconds: number;
-    if (this.#isCoarse && high < TWO_POW_21) {
-      const count = high * TWO_POW_32 + low;
-      seconds = Math.floor(count / units);
-      this.nanoseconds = (count - seconds * units) * this.#nanosecondsPerUnit;
-    } else if (this.#isFast) {
+    this.#secondHigh = Infinity;
+    if (this.#isFast) {
       // Long division in base 65,536: the whole number does not fit a double.
+      const units = this.#unitsPerSecond;
       const first = Math.floor(high / units);
       let rest = (high - first * units) * 65_536 + (low >>> 16);
       const second = Math.floor(rest / units);
       rest = (rest - second * units) * 65_536 + (low & 0xffff);
       const third = Math.floor(rest / units);
       rest -= third * units;
-      seconds = first * TWO_POW_32 + second * 65_536 + third;
+      seconds = first * TWO_POW_32 + second * 65_536 + third + this.#offsetSeconds;
       this.nanoseconds = Math.floor(rest * this.#nanosecondsPerUnit);
+      if (seconds >= 0 && seconds <= LATEST_SECOND) {
+        this.#secondHigh = high;
+        this.#secondLow = low - rest;
+      }
     } else {
       const count = (BigInt(high) << 32n) | BigInt(low);
-      seconds = Number(count / this.#exactUnits);
+      seconds = Number(count / this.#exactUnits) + this.#offsetSeconds;
       this.nanoseconds = Number(((count % this.#exactUnits) * 1_000_000_000n) / this.#exactUnits);
     }
-    seconds += this.#offsetSeconds;
     if (seconds >= 0 && seconds <= LATEST_SECOND) {
       this.seconds = seconds;
       return;
