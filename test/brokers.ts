@@ -59,6 +59,8 @@ export interface BrokerOptions {
   readonly jvm?: "quick" | "server";
   /** Java heap; default 512. */
   readonly heapMegabytes?: number;
+  /** Default 1; only a cluster has others. */
+  readonly nodeId?: number;
   /** More arguments for java, e.g. `-Djava.security.auth.login.config=…`. */
   readonly jvmArguments?: readonly string[];
 }
@@ -156,6 +158,52 @@ export async function startBroker(options: BrokerOptions = {}): Promise<TestBrok
   }
 }
 
+/**
+ * Starts a cluster of brokers that are controllers, too. Replicas are brought back within a second
+ * or two after a death, and topics have `replicationFactor` as they are created.
+ *
+ * @param count of nodes, numbered from 1
+ */
+export async function startCluster(
+  count: number,
+  properties: Readonly<Record<string, string | number | boolean>> = {},
+): Promise<readonly TestBroker[]> {
+  for (let attempt = 1; ; attempt++) {
+    const ports = await freePorts(2 * count);
+    const controllerPorts = ports.slice(count);
+    const voters = controllerPorts.map((port, n) => `${n + 1}@127.0.0.1:${port}`).join(",");
+    const brokers = controllerPorts.map(
+      (controllerPort, n) =>
+        new KafkaProcess(
+          {
+            nodeId: n + 1,
+            heapMegabytes: 300,
+            properties: {
+              "controller.quorum.voters": voters,
+              "controller.quorum.election.timeout.ms": 500,
+              "controller.quorum.fetch.timeout.ms": 1000,
+              "replica.lag.time.max.ms": 3000,
+              ...properties,
+            },
+          },
+          {
+            port: ports[n]!,
+            controllerPort,
+            listenerPorts: {},
+            directory: makeServerDirectory(DIRECTORY_PREFIX),
+          },
+        ),
+    );
+    for (const broker of brokers) broker.prepare();
+    const started = await Promise.allSettled(brokers.map((broker) => broker.start()));
+    const failed = started.find((result) => result.status === "rejected");
+    if (failed === undefined) return brokers;
+    const portTaken = brokers.some((broker) => /Address already in use/.test(broker.log()));
+    await Promise.all(brokers.map((broker) => broker.remove()));
+    if (!portTaken || attempt === 3) throw failed.reason;
+  }
+}
+
 /** A topic name that no other test has. */
 export function randomTopicName(prefix = "frames"): string {
   return `${prefix}-${randomBytes(6).toString("hex")}`;
@@ -167,6 +215,7 @@ export async function createTopic(
   name: string,
   options: {
     readonly partitions?: number;
+    readonly replicationFactor?: number;
     readonly config?: Readonly<Record<string, string | number | boolean>>;
   } = {},
 ): Promise<void> {
@@ -184,7 +233,7 @@ export async function createTopic(
         {
           topic: name,
           numPartitions: options.partitions ?? 1,
-          replicationFactor: 1,
+          replicationFactor: options.replicationFactor ?? 1,
           configEntries: Object.entries(options.config ?? {}).map(([key, value]) => ({
             name: key,
             value: String(value),
@@ -274,7 +323,22 @@ class KafkaProcess implements TestBroker {
       );
     } else {
       fs.cpSync(formattedDirectory(this.#version), data, { recursive: true });
+      this.#nameNode(path.join(data, "meta.properties"));
     }
+  }
+
+  /** The formatted directory is that of node 1; each directory of a cluster has an id of its own. */
+  #nameNode(file: string): void {
+    const { nodeId = 1 } = this.#options;
+    if (nodeId === 1) return;
+    const text = fs.readFileSync(file, "utf8");
+    const directoryId = randomBytes(16).toString("base64url");
+    fs.writeFileSync(
+      file,
+      text
+        .replace(/^node\.id=.*$/m, `node.id=${nodeId}`)
+        .replace(/^directory\.id=.*$/m, `directory.id=${directoryId}`),
+    );
   }
 
   async start(): Promise<void> {
@@ -417,7 +481,7 @@ class KafkaProcess implements TestBroker {
     return {
       ...everywhere,
       "process.roles": "broker,controller",
-      "node.id": 1,
+      "node.id": this.#options.nodeId ?? 1,
       "controller.quorum.voters": `1@127.0.0.1:${this.controllerPort}`,
       listeners: [...listeners, `CONTROLLER://127.0.0.1:${this.controllerPort}`].join(","),
       "controller.listener.names": "CONTROLLER",

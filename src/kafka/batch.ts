@@ -11,6 +11,10 @@ export interface Batch {
   sealed: Buffer | undefined;
   /** -1 until it is given one. */
   baseSequence: number;
+  /** When it was last sent, on the publisher's monotonic clock. */
+  sentMs: number;
+  /** Where the log has it; -1 when that is not known. */
+  baseOffset: bigint;
   /** It was sent at least once, so the broker may have it. */
   wasSent: boolean;
   /** It came back and is sent again. */
@@ -40,6 +44,8 @@ export function newBatch(buffer: Buffer, limitBytes: number, bornMs: number): Ba
     bornMs,
     sealed: undefined,
     baseSequence: -1,
+    sentMs: 0,
+    baseOffset: -1n,
     wasSent: false,
     isRetry: false,
     isAcknowledged: false,

@@ -38,6 +38,7 @@ export class KafkajsConnection implements BrokerConnection {
   readonly #requestTimeoutMs: number;
   readonly #host: ConnectionHost;
   readonly #renewal: SessionRenewal;
+  #isClosed = false;
 
   constructor(
     owner: ConnectionOwner,
@@ -209,6 +210,9 @@ export class KafkajsConnection implements BrokerConnection {
   }
 
   close(reason: string): void {
+    // Each request that was under way ends here; kafkajs's socket would have one more listener each time.
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     abandon(this.#broker, reason);
     this.#renewal.rejectHeld(reason);
     this.#host.closed();

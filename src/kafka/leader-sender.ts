@@ -60,6 +60,11 @@ export class LeaderSender {
     }
   }
 
+  /** Loses the connection: what is in flight comes back, and is sent to whoever leads by then. */
+  giveUp(reason: string): void {
+    this.#connection?.close(reason);
+  }
+
   #anythingReady(): boolean {
     const openBefore = this.#host.openBefore(this.#host.now());
     return this.#host.queuesOf(this.#nodeId).some((queue) => queue.isReady(openBefore));
@@ -91,7 +96,7 @@ export class LeaderSender {
         this.#turn += i;
         break;
       }
-      const batch = queue.take();
+      const batch = queue.take(this.#host.now());
       if (batch !== undefined) taken.push({ queue, batch });
     }
     return taken;

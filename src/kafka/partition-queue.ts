@@ -33,6 +33,8 @@ export interface QueueCompression {
 export interface QueueLosses {
   /** Frames that are certainly not in the log. */
   failed(frames: number, reason: string): void;
+  /** A batch stands at `offset` of the log, which was beyond it: at `expected`. */
+  logBegunAnew(partition: number, offset: bigint, expected: bigint): void;
 }
 
 /**
@@ -80,6 +82,8 @@ export class PartitionQueue {
   #resequence = false;
   /** The partition's leader has acknowledged a batch under this producer id. */
   #isProducerKnown = false;
+  /** Where the next batch is expected in the log; -1 when that is not known. */
+  #nextOffset = -1n;
 
   constructor(
     partition: number,
@@ -100,6 +104,12 @@ export class PartitionQueue {
   /** Batches in flight. */
   get inFlightCount(): number {
     return this.#inFlight.length;
+  }
+
+  /** When the batch was sent that waits longest for its answer; undefined: none waits. */
+  get unansweredSinceMs(): number | undefined {
+    return this.#inFlight.find((batch) => !batch.isAcknowledged && !this.#returned.has(batch))
+      ?.sentMs;
   }
 
   /** True when no frame is held. */
@@ -184,7 +194,7 @@ export class PartitionQueue {
   }
 
   /** Takes the next batch into flight; call only when `isReady`. */
-  take(): Batch | undefined {
+  take(nowMs: number): Batch | undefined {
     if (this.#waiting.length === 0) this.closeOpen();
     while (this.#waiting[0]?.refusal !== undefined) this.#rewriteFirst();
     if (this.#resequence && this.#inFlight.length === 0) this.#beginEpoch();
@@ -193,6 +203,7 @@ export class PartitionQueue {
     if (batch === undefined) return undefined;
     this.#seal(batch);
     batch.wasSent = true;
+    batch.sentMs = nowMs;
     this.#inFlight.push(batch);
     return batch;
   }
@@ -212,13 +223,31 @@ export class PartitionQueue {
   }
 
   /** The broker has the batch: its memory is free. */
-  acknowledged(batch: Batch): void {
+  acknowledged(batch: Batch, baseOffset: bigint): void {
     this.#isProducerKnown = true;
+    batch.baseOffset = baseOffset;
     batch.isAcknowledged = true;
     batch.isRetry = false;
     this.#memory.giveBack(batch.writer.buffer);
-    while (this.#inFlight[0]?.isAcknowledged === true) this.#inFlight.shift();
+    while (this.#inFlight[0]?.isAcknowledged === true) this.#passed(this.#inFlight.shift()!);
     this.#settle();
+  }
+
+  /** Everything up to this batch is in the log: it has to stand behind what was there before. */
+  #passed({ baseOffset, writer }: Batch): void {
+    if (baseOffset < 0n) return;
+    if (baseOffset < this.#nextOffset) {
+      this.#losses.logBegunAnew(this.partition, baseOffset, this.#nextOffset);
+    }
+    this.#nextOffset = baseOffset + BigInt(writer.recordCount);
+  }
+
+  /**
+   * The topic is gone. A log that takes its place knows no producer: its first
+   * batch goes alone. If it was only not there for a moment, that costs nothing.
+   */
+  logLost(): void {
+    this.#isProducerKnown = false;
   }
 
   /** A batch in flight came back, to be sent again under its identity. */

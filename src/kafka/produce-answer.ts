@@ -66,7 +66,9 @@ export function judgeAnswer(
     }
     default:
   }
-  if (retriable) return { kind: "again", staleLeader, reason: quote(answer, name) };
+  // What the broker itself cannot name may pass; message.timeout.ms ends it if not.
+  const isUnnamed = errorCode === KAFKA_ERROR_CODE.UNKNOWN_SERVER_ERROR;
+  if (retriable || isUnnamed) return { kind: "again", staleLeader, reason: quote(answer, name) };
   const action = `write to topic "${topic}"`;
   const error = isAuthorizationError(errorCode)
     ? authorizationError({ action, ...operationOf(errorCode, topic) }, errorCode, principal)

@@ -1,9 +1,9 @@
 import { PcaptsError } from "../errors.ts";
+import { KAFKA_ERROR_CODE } from "../kafka-wire/error-codes.ts";
 import type { RecordCodec } from "../kafka-wire/compression.ts";
 import type { ProducePartitionResponse } from "../kafka-wire/produce.ts";
 import { NO_PRODUCER_ID } from "../kafka-wire/record-batch-writer.ts";
 import type { FrameChunk } from "../packet/frame-chunk.ts";
-import { isAuthorizationError } from "./authorization-error.ts";
 import { BackOff } from "./back-off.ts";
 import type { Batch } from "./batch.ts";
 import { BatchCompressor, openCodec } from "./batch-compressor.ts";
@@ -14,7 +14,7 @@ import type { PublisherCounters } from "./delivery-counts.ts";
 import { FrameBatcher } from "./frame-batcher.ts";
 import { LeaderSender } from "./leader-sender.ts";
 import type { SenderHost } from "./leader-sender.ts";
-import { Outage } from "./outage.ts";
+import { LeaderSilence } from "./leader-silence.ts";
 import { createPartitioner } from "./partitioner.ts";
 import { PartitionQueue } from "./partition-queue.ts";
 import type { ProducerIdentity } from "./partition-queue.ts";
@@ -22,13 +22,17 @@ import type { PublisherSetup } from "./publisher-setup.ts";
 import { judgeAnswer } from "./produce-answer.ts";
 import { requestProducerIdentity } from "./producer-identity.ts";
 import { SendRetries } from "./send-retries.ts";
-import { topicRefused } from "./topic.ts";
+import { TopicWatch } from "./topic-watch.ts";
+import { WriteOutage } from "./write-outage.ts";
 
 /** Smallest useful batch buffer, however many partitions share the memory. */
 const MIN_BATCH_BYTES = 16 * 1024;
 
-/** How often batches are looked through for those whose time is up. */
-const EXPIRY_CHECK_MS = 200;
+/** How often batches are looked through for those whose time is up, or that nobody answers. */
+const TIME_CHECK_MS = 200;
+
+/** How often the topic is looked at although nothing is wrong; librdkafka's topic.metadata.refresh.interval.ms. */
+const TOPIC_CHECK_MS = 300_000;
 
 /**
  * Writes frames into record batches and sees to it that each batch is in the
@@ -43,11 +47,14 @@ export class Publisher {
   readonly #senders = new Map<number, LeaderSender>();
   readonly #wallClock: () => number;
   readonly #retries: SendRetries;
-  readonly #outage: Outage;
+  readonly #outage: WriteOutage;
+  readonly #watch: TopicWatch;
+  readonly #silence: LeaderSilence;
   readonly #change = new ChangeSignal();
-  readonly #expiryTimer: NodeJS.Timeout;
+  readonly #timeTimer: NodeJS.Timeout;
   #lingerTimer: NodeJS.Timeout | undefined;
   #stopTimer: NodeJS.Timeout | undefined;
+  #nextTopicCheckMs = performance.now() + TOPIC_CHECK_MS;
   #deadlineMs = Infinity;
   #flushing = false;
   #isClosed = false;
@@ -65,8 +72,9 @@ export class Publisher {
       failed: (error) => this.#connectionFailed(error, []),
       resume: () => this.#pumpAll(),
     });
-    this.#outage = new Outage(`write to topic "${topic.name}"`, logger);
     const partitionCount = topic.leaders.length;
+    this.#outage = new WriteOutage(topic.name, partitionCount, logger);
+    this.#watch = new TopicWatch(topic.name, partitionCount, setup.transport, logger);
     const batchLimitBytes = Math.min(options.batchBytes, topic.maxMessageBytes ?? Infinity);
     const bufferBytes = Math.min(
       batchLimitBytes,
@@ -91,8 +99,14 @@ export class Publisher {
         this.#lose(1, describeTooLarge(frameBytes, batchBytes, options.maxMessageBytes, topic)),
     });
     this.#useLeaders(topic.leaders);
-    this.#expiryTimer = setInterval(() => this.#expire(), EXPIRY_CHECK_MS);
-    this.#expiryTimer.unref();
+    this.#silence = new LeaderSilence({
+      queuesByLeader: () => this.#queuesByLeader,
+      silent: (partitions, reason) => this.#outage.failed(partitions, reason),
+      look: (exceptNode) => this.#watch.look(exceptNode),
+      giveUp: (nodeId, reason) => this.#senders.get(nodeId)?.giveUp(reason),
+    });
+    this.#timeTimer = setInterval(() => this.#checkTimes(), TIME_CHECK_MS);
+    this.#timeTimer.unref();
     if (stopSignal.aborted) this.#beginToStop();
     else stopSignal.addEventListener("abort", this.#beginToStop, { once: true });
   }
@@ -102,9 +116,16 @@ export class Publisher {
     memory: BatchMemory,
     codec: RecordCodec | undefined,
   ): PartitionQueue[] {
-    const { options, topic } = this.#setup;
+    const { options, topic, logger } = this.#setup;
     const isIdempotent = identity.producerId !== NO_PRODUCER_ID;
-    const losses = { failed: (frames: number, reason: string) => this.#lose(frames, reason) };
+    const losses = {
+      failed: (frames: number, reason: string) => this.#lose(frames, reason),
+      logBegunAnew: (partition: number, offset: bigint, expected: bigint) =>
+        logger.warn(
+          `Partition ${partition} of topic "${topic.name}" goes on at offset ${offset}, ${expected} was expected: ` +
+            "the topic was created anew, or its leader lost records; frames that were acknowledged before may be gone",
+        ),
+    };
     const compression = codec && {
       compressor: new BatchCompressor(codec),
       failed: (error: unknown): void => this.#fail(error),
@@ -204,7 +225,7 @@ export class Publisher {
     this.#isClosed = true;
     this.#failure ??= new Error("the publisher is closed");
     this.#setup.stopSignal.removeEventListener("abort", this.#beginToStop);
-    clearInterval(this.#expiryTimer);
+    clearInterval(this.#timeTimer);
     clearTimeout(this.#stopTimer);
     clearTimeout(this.#lingerTimer);
     this.#retries.cancel();
@@ -233,12 +254,13 @@ export class Publisher {
   #pumpAll(): void {
     if (this.#failure !== undefined) return;
     for (const [nodeId, queues] of this.#queuesByLeader) {
-      if (nodeId >= 0) this.#sender(nodeId).pump();
-      else
-        this.#retries.later(
-          true,
-          queues.filter((queue) => !queue.isEmpty),
-        );
+      if (nodeId >= 0) {
+        this.#sender(nodeId).pump();
+        continue;
+      }
+      const waiting = queues.filter((queue) => !queue.isEmpty);
+      this.#outage.failed(numbersOf(waiting), "nobody leads it at the moment");
+      this.#retries.later(true, waiting);
     }
     if (this.isIdempotent) this.#renewProducerIds();
     this.#armLinger();
@@ -302,7 +324,8 @@ export class Publisher {
         break;
       case "again":
         logger.debug(`partition ${queue.partition}: ${verdict.reason}, sending again`);
-        this.#outage.failed(verdict.reason);
+        this.#outage.failed([queue.partition], verdict.reason);
+        if (answer.errorCode === KAFKA_ERROR_CODE.UNKNOWN_TOPIC_OR_PARTITION) queue.logLost();
         queue.returned(batch);
         this.#retries.later(verdict.staleLeader, [queue]);
         break;
@@ -317,7 +340,7 @@ export class Publisher {
     const { onDelivery } = this.#setup;
     const { recordCount } = batch.writer;
     this.#retries.reset();
-    this.#outage.ended();
+    this.#outage.ended(queue.partition);
     this.#counts.acknowledged += recordCount;
     const delivery = onDelivery && {
       partition: queue.partition,
@@ -325,32 +348,34 @@ export class Publisher {
       recordCount,
       batch: queue.uncompressed(batch),
     };
-    queue.acknowledged(batch);
+    queue.acknowledged(batch, baseOffset);
     // Last, because whoever prints may fail; the memory is not used again before this returns.
     if (delivery !== undefined) onDelivery?.(delivery);
   }
 
   #connectionFailed(error: Error, queues: readonly PartitionQueue[]): void {
+    if (this.#isClosed) return;
     if (error instanceof PcaptsError) {
       this.#fail(error);
       return;
     }
     this.#setup.logger.debug(`publishing: ${error.message}, trying again`);
-    this.#outage.failed(error.message);
+    this.#outage.failed(numbersOf(queues.filter((queue) => !queue.isEmpty)), error.message);
     this.#retries.later(true, queues);
     this.#change.notify();
   }
 
-  /** @returns false when the brokers do not know at the moment @throws AUTHORIZATION_FAILED */
+  /** @returns false when the brokers do not know at the moment @throws what {@link TopicWatch.look} does */
   async #refreshLeaders(): Promise<boolean> {
-    const { topic, transport } = this.#setup;
-    const found = await transport.lookUpTopic(topic.name);
-    if (!("leaders" in found)) {
-      if (!isAuthorizationError(found.errorCode)) return false;
-      throw topicRefused(topic.name, found.errorCode, transport.principal);
+    const found = await this.#watch.look();
+    if ("leaders" in found) {
+      this.#useLeaders(found.leaders);
+      return true;
     }
-    this.#useLeaders(found.leaders);
-    return true;
+    const held = this.#queues.filter((queue) => !queue.isEmpty);
+    this.#outage.failed(numbersOf(held), found.reason);
+    if (found.isMissing) for (const queue of this.#queues) queue.logLost();
+    return false;
   }
 
   /** The partition count is fixed when the run starts: new partitions get no frames. */
@@ -382,6 +407,16 @@ export class Publisher {
       });
   }
 
+  #checkTimes(): void {
+    const failed = (error: Error): void => this.#connectionFailed(error, []);
+    this.#silence.check().catch(failed);
+    if (performance.now() >= this.#nextTopicCheckMs) {
+      this.#nextTopicCheckMs = performance.now() + TOPIC_CHECK_MS;
+      this.#watch.look().catch(failed);
+    }
+    this.#expire();
+  }
+
   #expire(): void {
     const { messageTimeoutMs } = this.#setup.options;
     if (messageTimeoutMs === 0) return;
@@ -400,4 +435,8 @@ export class Publisher {
     this.#counts.fail(frames, reason);
     this.#change.notify();
   }
+}
+
+function numbersOf(queues: readonly PartitionQueue[]): number[] {
+  return queues.map(({ partition }) => partition);
 }

@@ -38,6 +38,7 @@ export interface PublishableTopic {
 /**
  * Finds out who leads a topic.
  *
+ * @param needed whether `every` partition needs a leader, or `some` will do: the others are waited for later
  * @returns undefined when the topic does not exist
  * @throws AUTHORIZATION_FAILED, TOPIC_UNSUITABLE, BROKER_UNREACHABLE
  */
@@ -46,13 +47,14 @@ export async function findTopic(
   topic: string,
   persistence: Persistence,
   signal?: AbortSignal,
+  needed: "every" | "some" = "every",
 ): Promise<readonly number[] | undefined> {
   return persistently(`learn who leads topic "${topic}"`, persistence, signal, async () => {
     const found = await transport.lookUpTopic(topic);
     if ("leaders" in found) {
-      if (found.leaders.length > 0 && found.leaders.every((leader) => leader >= 0)) {
-        return found.leaders;
-      }
+      const leaderless = found.leaders.filter((leader) => leader < 0).length;
+      if (leaderless === 0 && found.leaders.length > 0) return found.leaders;
+      if (needed === "some" && leaderless < found.leaders.length) return found.leaders;
       throw new ConnectionError("a partition has no leader");
     }
     if (found.errorCode === KAFKA_ERROR_CODE.UNKNOWN_TOPIC_OR_PARTITION) return undefined;
@@ -98,7 +100,7 @@ export async function prepareTopic(
   logger: Logger,
   signal?: AbortSignal,
 ): Promise<PublishableTopic> {
-  let leaders = await findTopic(transport, topic, persistence, signal);
+  let leaders = await findTopic(transport, topic, persistence, signal, "some");
   if (leaders === undefined) {
     await persistently(`create topic "${topic}"`, persistence, signal, () =>
       createTopic(transport, topic, partitions, logger),

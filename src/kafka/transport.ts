@@ -35,8 +35,13 @@ export interface Transport {
    *   LISTENER_MISMATCH, KERBEROS_UNAVAILABLE; the signal's reason when it is aborted
    */
   connect(signal?: AbortSignal): Promise<void>;
-  /** Asks a broker anew for a topic and for the brokers. @throws ConnectionError */
-  lookUpTopic(topic: string): Promise<TopicLookup>;
+  /**
+   * Asks a broker anew for a topic and for the brokers.
+   *
+   * @param exceptNode not this one, unless no other is known
+   * @throws ConnectionError
+   */
+  lookUpTopic(topic: string, exceptNode?: number): Promise<TopicLookup>;
   /** The open connection to a broker, or a new one. @throws ConnectionError */
   connectionTo(nodeId: number, purpose: ConnectionPurpose): Promise<BrokerConnection>;
   /** The broker that creates topics, or any one. @throws ConnectionError */
@@ -227,8 +232,8 @@ class ClusterTransport implements Transport {
     return seed;
   }
 
-  async lookUpTopic(topic: string): Promise<TopicLookup> {
-    const connection = await this.#anyConnection();
+  async lookUpTopic(topic: string, exceptNode?: number): Promise<TopicLookup> {
+    const connection = await this.#anyConnection(exceptNode);
     const { brokers, controllerId, topics } = await connection.send(
       encodeMetadata(connection.versionOf("Metadata"), [topic]),
     );
@@ -248,8 +253,9 @@ class ClusterTransport implements Transport {
   }
 
   /** An open connection if there is one, else a new one to a node or a bootstrap server. */
-  async #anyConnection(): Promise<BrokerConnection> {
-    const known = this.#known();
+  async #anyConnection(exceptNode?: number): Promise<BrokerConnection> {
+    const others = this.#known().filter(({ nodeId }) => nodeId !== exceptNode);
+    const known = others.length > 0 ? others : this.#known();
     known.sort((a, b) => Number(b.isOpen) - Number(a.isOpen));
     let failure: unknown = new ConnectionError("no broker is known");
     for (const broker of known) {

@@ -28,6 +28,22 @@ const FETCH_LIMITS = {
   readCommitted: false,
 };
 
+/** A connected way to the brokers that are found at these ports of this machine. */
+export async function connectTo(...ports: readonly number[]): Promise<Transport> {
+  const transport = createTransport(
+    {
+      brokers: ports.map((port) => ({ host: "127.0.0.1", port })),
+      clientId: "test",
+      connectionSetupTimeoutMs: 30_000,
+      requestTimeoutMs: 60_000,
+      ...IMPATIENT,
+    },
+    silentLogger,
+  );
+  await transport.connect();
+  return transport;
+}
+
 /** An embedded broker whose faults a test changes as it goes. */
 export class FaultyBroker {
   /** What goes wrong at present. */
@@ -53,18 +69,8 @@ export class FaultyBroker {
 
   /** A connected way to it, which ends with it. */
   async connect(): Promise<Transport> {
-    const transport = createTransport(
-      {
-        brokers: [{ host: "127.0.0.1", port: this.#embedded.broker.port }],
-        clientId: "test",
-        connectionSetupTimeoutMs: 30_000,
-        requestTimeoutMs: 60_000,
-        ...IMPATIENT,
-      },
-      silentLogger,
-    );
+    const transport = await connectTo(this.#embedded.broker.port);
     this.#transports.push(transport);
-    await transport.connect();
     return transport;
   }
 
@@ -102,10 +108,7 @@ export async function readPartition(
   const values: Buffer[] = [];
   let compressedBatches = 0;
   for (let offset = 0n; ;) {
-    const connection = await transport.connectionTo(
-      leaders.find((id) => id >= 0)!,
-      "requests",
-    );
+    const connection = await transport.connectionTo(leaders[partition]!, "requests");
     const version = connection.versionOf("Fetch");
     const answer = await connection.send(
       encodeFetch(version, name, [{ partition, offset }], FETCH_LIMITS),

@@ -11,7 +11,6 @@ import { decompressBatch, loadCodec } from "../../src/kafka-wire/compression.ts"
 import type { CodecName, RecordCodec } from "../../src/kafka-wire/compression.ts";
 import { KAFKA_ERROR_CODE } from "../../src/kafka-wire/error-codes.ts";
 import { readRecordBatchHeader } from "../../src/kafka-wire/record-batch-reader.ts";
-import type { PublisherOptions } from "../../src/kafka/client-options.ts";
 import { forEachDelivered } from "../../src/kafka/delivery.ts";
 import type { Delivery } from "../../src/kafka/delivery.ts";
 import { createPartitioner } from "../../src/kafka/partitioner.ts";
@@ -23,6 +22,7 @@ import { silentLogger } from "../../src/logger.ts";
 import type { FrameChunk } from "../../src/packet/frame-chunk.ts";
 import { FaultyBroker, readPartition, readTopic, valuesOf } from "./faulty-broker.ts";
 import { numberedFrames, numberOf, randomFrom } from "./numbered-frames.ts";
+import { publisherSetup, SMALL_BATCHES } from "./publisher-setup.ts";
 
 let broker: FaultyBroker;
 let transport: Transport;
@@ -38,35 +38,9 @@ function newTopic(partitions: number, faults: BrokerFaults = {}): Promise<Publis
   return broker.newTopic(transport, partitions);
 }
 
-const defaults: PublisherOptions = {
-  idempotence: undefined,
-  acks: -1,
-  batchBytes: 600,
-  lingerMs: 1,
-  queueBytes: 1 << 20,
-  maxMessageBytes: 1_000_000,
-  messageTimeoutMs: 60_000,
-  ackTimeoutMs: 1000,
-  maxInFlight: 5,
-  compression: "none",
-  compressionLevel: undefined,
-};
-
-function setupFor(topic: PublishableTopic, changes: Partial<PublisherSetup> = {}): PublisherSetup {
-  return {
-    transport,
-    topic,
-    options: defaults,
-    client: { retryBackoffMs: 1, retryBackoffMaxMs: 4 },
-    partitioner: "flow",
-    headers: { all: false, nameInterface: false },
-    recordTimestamp: "publish",
-    logger: silentLogger,
-    stopSignal: new AbortController().signal,
-    flushTimeoutMs: 10_000,
-    ...changes,
-  };
-}
+const defaults = SMALL_BATCHES;
+const setupFor = (topic: PublishableTopic, changes?: Partial<PublisherSetup>): PublisherSetup =>
+  publisherSetup(transport, topic, changes);
 
 /** Batches that come are not dealt with before it is opened. */
 class Gate implements BrokerFaults {
