@@ -1,6 +1,5 @@
-import { open, unlink } from "node:fs/promises";
+import { unlink } from "node:fs/promises";
 import path from "node:path";
-import type { Writable } from "node:stream";
 import { PcaptsError } from "../errors.ts";
 import { dropFrames, takeFrames } from "../packet/chunk-stages.ts";
 import { FRAME_HEADER_BYTES, readHeaderWord, type FrameChunk } from "../packet/frame-chunk.ts";
@@ -11,6 +10,7 @@ import {
   type CaptureWriter,
 } from "./capture-writer.ts";
 import { CompressedOutput, type OutputCompression } from "./compressed-output.ts";
+import { FileOutput } from "./file-output.ts";
 import { formatTimeName } from "./strftime.ts";
 
 /** When a file is full and the next begins; what is left out fills none. */
@@ -33,6 +33,8 @@ export interface RingOptions {
   /** Parts of the time in it (`%H`), or a number and the time are put into the name. */
   readonly path: string;
   readonly limits: RingLimits;
+  /** `flush()`, and the end of each file, bring what was written to the disk. Default: they do not. */
+  readonly isDurable?: boolean;
 }
 
 const HEADER_BYTES = 24;
@@ -40,7 +42,7 @@ const HEADER_BYTES = 24;
 /** The file in hand. */
 interface RingFile {
   readonly writer: CaptureWriter;
-  readonly stream: Writable;
+  readonly file: FileOutput;
   readonly compressed: CompressedOutput | undefined;
   readonly firstSecond: number;
   readonly firstFraction: number;
@@ -106,9 +108,11 @@ export class RingWriter {
     return chunk.frameCount - rest.frameCount;
   }
 
-  /** Resolves when all that was written is in its file. */
+  /** Resolves when all that was written is on the disk, if that is asked for, else in its file. */
   async flush(): Promise<void> {
-    await this.#current?.compressed?.flush();
+    const current = this.#current;
+    await current?.compressed?.flush();
+    if (this.#options.isDurable === true) await current?.file.sync();
   }
 
   /** Completes the file in hand; without any frame there is one file all the same. */
@@ -146,17 +150,16 @@ export class RingWriter {
     const file = this.#nameNext(date);
     const { limits } = this.#options;
     const compression = this.#compression;
-    let target: Writable;
+    let target: FileOutput;
     try {
-      target = (await open(file, "w")).createWriteStream();
+      target = await FileOutput.create(file, { syncsAtEnd: this.#options.isDurable === true });
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new PcaptsError("OUTPUT_NOT_WRITABLE", `Cannot write "${file}": ${reason}`, { cause });
     }
     const compressed =
       compression === undefined ? undefined : new CompressedOutput(target, compression);
-    const stream = compressed ?? target;
-    const writer = createCaptureWriter(stream, this.#format);
+    const writer = createCaptureWriter(compressed ?? target, this.#format);
     this.#count++;
     this.#kept.push(file);
     if (limits.files !== undefined && this.#kept.length > limits.files) {
@@ -164,7 +167,7 @@ export class RingWriter {
     }
     return {
       writer,
-      stream,
+      file: target,
       compressed,
       firstSecond,
       firstFraction,

@@ -8,7 +8,7 @@ import { readConsumeOptions } from "./consume-options.ts";
 import { checkRingPath, openPcapOutput } from "./pcap-output.ts";
 import { type RunReport, runToEnd } from "./run-to-end.ts";
 import { formatConsumeSummary } from "./summary-text.ts";
-import { createTextPrinter } from "./text-output.ts";
+import { openTextOutput } from "./text-output.ts";
 
 const STDOUT = 1;
 
@@ -60,7 +60,7 @@ export async function consumeCommand(line: CommandLine, context: CommandContext)
       prettyPrint:
         every === 0
           ? undefined
-          : { every, format: values["pretty-print-format"], print: createTextPrinter(onClosed) },
+          : { every, format: values["pretty-print-format"], ...openTextOutput(onClosed) },
     },
     context.logger,
   );

@@ -1,7 +1,9 @@
-import { access, constants, open } from "node:fs/promises";
+import { fstatSync } from "node:fs";
+import { access, constants } from "node:fs/promises";
 import { dirname } from "node:path";
 import { Writable } from "node:stream";
 import { finished } from "node:stream/promises";
+import { FileOutput } from "../capture-file/file-output.ts";
 import { PcaptsError } from "../errors.ts";
 import { describeSystemError, isCausedBy } from "./error-text.ts";
 import { isNamedPipe, openNamedPipe } from "./named-pipe.ts";
@@ -25,7 +27,7 @@ export async function openPcapOutput(
   onClosed: () => void,
 ): Promise<PcapOutput> {
   const stream =
-    path === undefined ? openNowhere() : path === "-" ? process.stdout : await openFile(path);
+    path === undefined ? openNowhere() : path === "-" ? openStdout() : await openFile(path);
   stream.on("error", (error) => {
     // Other errors reach the run through its own writes.
     if (isCausedBy(error, "EPIPE")) onClosed();
@@ -54,8 +56,7 @@ export async function checkRingPath(path: string): Promise<void> {
 async function openFile(path: string): Promise<Writable> {
   try {
     if (await isNamedPipe(path)) return await openNamedPipe(path);
-    const file = await open(path, "w");
-    return file.createWriteStream();
+    return await FileOutput.create(path);
   } catch (error) {
     throw new PcaptsError(
       "OUTPUT_NOT_WRITABLE",
@@ -70,8 +71,20 @@ function openNowhere(): Writable {
   return new Writable({ write: (_chunk, _encoding, done) => done() });
 }
 
+const STDOUT = 1;
+
+/** What was redirected into a file is brought to the disk like one. */
+function openStdout(): Writable {
+  const isFile = fstatSync(STDOUT).isFile();
+  return isFile
+    ? new FileOutput(STDOUT, "standard output", 0, { staysOpen: true })
+    : process.stdout;
+}
+
 async function closeStream(stream: Writable): Promise<void> {
   if (stream.destroyed || stream.errored !== null) return;
+  // A run that ended in order has written everything; what is left here was given up.
+  if (stream.writableLength > 0) return;
   // Standard output stays open; an empty write is answered after all that came before it.
   if (stream === process.stdout && !stream.writableEnded) {
     await new Promise<void>((resolve) => stream.write("", () => resolve()));

@@ -3,6 +3,51 @@ import { writeSync } from "node:fs";
 const STDOUT = 1;
 const RETRY_MS = 5;
 
+/** Where a consumer's lines go. */
+export interface TextOutput {
+  print(text: string): void;
+  /** Resolves when everything printed is out, or cannot be any more. */
+  flush(): Promise<void>;
+}
+
+/**
+ * Text on standard output, written soon after it was printed. Nothing waits for a slow reader
+ * but who asks for `flush()`.
+ *
+ * @param onClosed called when the reader is gone; later text is dropped
+ */
+export function openTextOutput(onClosed: () => void): TextOutput {
+  const { stdout } = process;
+  let text = "";
+  let isScheduled = false;
+  let isClosed = false;
+  stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    isClosed = true;
+    onClosed();
+  });
+  const write = async (): Promise<void> => {
+    const written = isClosed ? "" : text;
+    text = "";
+    // An empty write is answered after all that came before it.
+    await new Promise<void>((resolve) => stdout.write(written, () => resolve()));
+  };
+  return {
+    print(more) {
+      text += more;
+      if (isScheduled) return;
+      isScheduled = true;
+      setImmediate(() => {
+        isScheduled = false;
+        if (text !== "") void write();
+      });
+    },
+    async flush() {
+      if (!isClosed) await write();
+    },
+  };
+}
+
 /**
  * A printer to standard output that returns when the text is written: whoever
  * prints for a slow reader waits for it instead of piling text up in memory.

@@ -54,6 +54,9 @@ export function consumePackets(
 /** Live frames are on their way to Kafka for so long at most. */
 const RANGE_SLACK_MS = 2000;
 
+/** After a stop an output may take this much of the time there is: a group wants to be left, too. */
+const SHARE_OF_OUTPUT = 0.8;
+
 /** What a timer can wait for. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
@@ -71,6 +74,11 @@ class ConsumeRun implements Run<ConsumeSummary> {
   readonly #logger: Logger;
   readonly #output: FrameOutput;
   readonly #stopping = new AbortController();
+  /** Aborted when an output that takes nothing is not waited for any longer. */
+  readonly #patience = new AbortController();
+  #patienceTimer: NodeJS.Timeout | undefined;
+  /** When all has to be done with, once there was a stop. */
+  #deadlineMs: number | undefined;
   readonly #filter: TopicFilter | undefined;
   #fetcher: Fetcher | undefined;
   #reading: TopicReading | undefined;
@@ -88,15 +96,37 @@ class ConsumeRun implements Run<ConsumeSummary> {
     this.#logger = logger;
     const { filter } = options;
     this.#filter = filter === undefined ? undefined : new TopicFilter(filter, logger);
-    this.#output = new FrameOutput(target, options, logger);
+    this.#output = new FrameOutput(target, options, logger, this.#patience.signal);
     this.done = this.#run();
   }
 
   stop(): void {
     if (this.#stopping.signal.aborted) return;
     this.#logger.debug("Clean shutdown process started");
+    const { flushTimeoutMs } = this.#options;
+    this.#deadlineMs = performance.now() + flushTimeoutMs;
+    this.#patienceTimer = setTimeout(() => this.#giveUpOutput(), flushTimeoutMs * SHARE_OF_OUTPUT);
     this.#stopping.abort();
     this.#fetcher?.stop();
+  }
+
+  #giveUpOutput(): void {
+    const { flushTimeoutMs, group } = this.#options;
+    const commits =
+      group?.autoCommit === true ? "; frames that it did not take are not committed" : "";
+    this.#patience.abort(
+      new PcaptsError(
+        "OUTPUT_NOT_WRITABLE",
+        "Cannot write the rest of the output: it takes nothing, and the run was stopped; " +
+          `gave up before --flush-timeout (${flushTimeoutMs / 1000} s) is over${commits}`,
+      ),
+    );
+  }
+
+  /** How long what is left to do may take. */
+  #leftMs(): number {
+    if (this.#deadlineMs === undefined) return this.#options.flushTimeoutMs;
+    return Math.max(0, this.#deadlineMs - performance.now());
   }
 
   summary(): ConsumeSummary {
@@ -134,6 +164,7 @@ class ConsumeRun implements Run<ConsumeSummary> {
     } finally {
       clearTimeout(this.#silenceTimer);
       clearTimeout(this.#rangeTimer);
+      clearTimeout(this.#patienceTimer);
       await transport.close();
     }
     return this.summary();
@@ -313,7 +344,7 @@ class ConsumeRun implements Run<ConsumeSummary> {
   }
 
   async #readInGroup(transport: Transport, group: GroupOptions, atStart: Extent): Promise<void> {
-    const { topic, kafka, start, flushTimeoutMs } = this.#options;
+    const { topic, kafka, start } = this.#options;
     const logger = this.#logger;
     let extent = atStart;
     await readAsMember({
@@ -322,7 +353,7 @@ class ConsumeRun implements Run<ConsumeSummary> {
       output: this.#output,
       signal: this.#stopping.signal,
       logger,
-      flushTimeoutMs,
+      leftMs: () => this.#leftMs(),
       explicitStart: start.kind === "stored" ? undefined : start.kind,
       knownPartitions: async (assigned) => {
         if (assigned.some((partition) => extent.leaders[partition] === undefined)) {

@@ -1,7 +1,9 @@
 import type { Writable } from "node:stream";
 import { createCaptureWriter, type CaptureWriter } from "../capture-file/capture-writer.ts";
 import { CompressedOutput } from "../capture-file/compressed-output.ts";
+import { FileOutput } from "../capture-file/file-output.ts";
 import { RingWriter, type RingOptions } from "../capture-file/ring-writer.ts";
+import { abortable } from "../kafka/abortable.ts";
 import type { Logger } from "../logger.ts";
 import { keepLinkType, takeFrames } from "../packet/chunk-stages.ts";
 import { formatLinkType, LINKTYPE_ETHERNET } from "../packet/link-types.ts";
@@ -20,20 +22,31 @@ export class FrameOutput {
   /** Frames left out because a pcap file holds one link type only. */
   otherLinkType = 0;
   readonly #target: Writable | RingOptions;
+  /** The file that the target is, or that stands behind its compression. */
+  readonly #file: FileOutput | undefined;
   readonly #options: ConsumeOptions;
   readonly #logger: Logger;
+  readonly #patience: AbortSignal;
   readonly #leftOutTypes = new Set<number>();
   #writer: CaptureWriter | RingWriter | undefined;
   #linkType = LINKTYPE_ETHERNET;
 
-  constructor(target: Writable | RingOptions, options: ConsumeOptions, logger: Logger) {
+  /** @param patience ends all waiting for an output that takes nothing; its reason is thrown then */
+  constructor(
+    target: Writable | RingOptions,
+    options: ConsumeOptions,
+    logger: Logger,
+    patience: AbortSignal = new AbortController().signal,
+  ) {
     const { compression } = options;
     this.#target =
       compression === undefined || "limits" in target
         ? target
         : new CompressedOutput(target, compression);
+    this.#file = target instanceof FileOutput ? target : undefined;
     this.#options = options;
     this.#logger = logger;
+    this.#patience = patience;
     // A pcapng file names its link types as they are met, so its header waits for nothing.
     if (this.#isPcapng && options.prettyPrint === undefined) this.#open(options.linkType);
   }
@@ -60,12 +73,16 @@ export class FrameOutput {
   }
 
   #open(linkType: number | undefined): void {
-    const { fileType, snapLengthBytes, application = "pcapts" } = this.#options;
+    const { fileType, snapLengthBytes, application = "pcapts", group } = this.#options;
     this.#linkType = linkType ?? LINKTYPE_ETHERNET;
     const format = { fileType, linkType, snapLengthBytes, application };
     this.#writer =
       "limits" in this.#target
-        ? new RingWriter(this.#target, format, this.#options.compression)
+        ? new RingWriter(
+            { ...this.#target, isDurable: group?.autoCommit === true },
+            format,
+            this.#options.compression,
+          )
         : createCaptureWriter(this.#target, format);
   }
 
@@ -74,10 +91,11 @@ export class FrameOutput {
    *
    * @returns where to go on reading behind the frames that are dealt with, written or left out;
    *   resolves when they are written
-   * @throws the stream's error
+   * @throws the stream's error; the reason of a patience that is over
    */
   async take(read: ReadChunk): Promise<ReadonlyMap<number, bigint>> {
-    return read.frameCount === 0 ? read.positions : positionsBehind(read, await this.#take(read));
+    if (read.frameCount === 0) return read.positions;
+    return positionsBehind(read, await abortable(this.#take(read), this.#patience));
   }
 
   async #take(read: ReadChunk): Promise<number> {
@@ -85,6 +103,7 @@ export class FrameOutput {
     if (prettyPrint !== undefined) {
       const chunk = { ...read, ...takeFrames(read, this.#left()) };
       printConsumed(prettyPrint, topic, chunk, this.written);
+      await prettyPrint.flush?.();
       this.written += chunk.frameCount;
       return chunk.frameCount;
     }
@@ -98,10 +117,20 @@ export class FrameOutput {
     return written === chunk.frameCount ? wanted.frameCount : this.#indexOfKept(wanted, written);
   }
 
-  /** Resolves when what was taken is in its file, were the process to end now. */
+  /**
+   * Resolves when what was taken is where it is to be: on the disk, where that is a file, else
+   * out of this process.
+   *
+   * @throws the stream's error; the reason of a patience that is over
+   */
   async flush(): Promise<void> {
+    await abortable(this.#flush(), this.#patience);
+  }
+
+  async #flush(): Promise<void> {
     if (this.#writer instanceof RingWriter) await this.#writer.flush();
-    else if (this.#target instanceof CompressedOutput) await this.#target.flush();
+    if (this.#target instanceof CompressedOutput) await this.#target.flush();
+    await this.#file?.sync();
   }
 
   async #write(chunk: FrameChunk): Promise<number> {
@@ -135,9 +164,21 @@ export class FrameOutput {
     return frameCount;
   }
 
-  /** Completes the file: one without frames has a header all the same. */
+  /**
+   * Completes the file: one without frames has a header all the same.
+   *
+   * @throws the stream's error; the reason of a patience that is over
+   */
   async end(): Promise<void> {
-    if (this.#options.prettyPrint !== undefined) return;
+    await abortable(this.#end(), this.#patience);
+  }
+
+  async #end(): Promise<void> {
+    const { prettyPrint } = this.#options;
+    if (prettyPrint !== undefined) {
+      await prettyPrint.flush?.();
+      return;
+    }
     this.begin(LINKTYPE_ETHERNET);
     await this.#writer!.end();
   }

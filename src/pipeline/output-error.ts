@@ -7,13 +7,19 @@ const REASONS: Readonly<Record<string, string>> = {
   EFBIG: "the file is too large",
 };
 
+/** What writing and bringing to the disk is done with. */
+const OPERATIONS = ["write", "fdatasync", "ftruncate"];
+
 /** What a failed write is to a user; other errors, and a reader that went away (EPIPE), as they are. */
 export function asOutputError(error: unknown): unknown {
-  const { code = "", syscall, message } = error as NodeJS.ErrnoException;
-  if (error instanceof PcaptsError || syscall !== "write" || code === "EPIPE") return error;
+  const { code = "", syscall = "", message, path } = error as NodeJS.ErrnoException;
+  if (error instanceof PcaptsError || !OPERATIONS.includes(syscall) || code === "EPIPE") {
+    return error;
+  }
+  const output = path === undefined ? "the output" : `"${path}"`;
   return new PcaptsError(
     "OUTPUT_NOT_WRITABLE",
-    `Cannot write the output: ${REASONS[code] ?? message}`,
+    `Cannot write ${output}: ${REASONS[code] ?? message}`,
     { cause: error },
   );
 }

@@ -15,6 +15,8 @@ export interface PrettyPrint {
   readonly format: "hex" | "line" | "summary";
   /** Receives whole lines, each ending in "\n". */
   readonly print: (text: string) => void;
+  /** Resolves when all that was printed has been taken. A consumer waits for it before it reads on. */
+  readonly flush?: () => Promise<void>;
 }
 
 /** What ends a capture by itself; what is left out ends nothing. */
@@ -90,7 +92,7 @@ export interface ConsumeOptions {
   readonly headerNow: boolean;
   /** Snaplen that the file header states. */
   readonly snapLengthBytes: number;
-  /** How long a group's last commit and farewell may take after `stop()`. */
+  /** How long what is under way may take after `stop()`: a write, a group's last commit and farewell. */
   readonly flushTimeoutMs: number;
   /** Replaces the pcap output when given. */
   readonly prettyPrint: PrettyPrint | undefined;

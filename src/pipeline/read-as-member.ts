@@ -14,8 +14,8 @@ export interface MemberReading {
   readonly output: FrameOutput;
   readonly signal: AbortSignal;
   readonly logger: Logger;
-  /** How long commit and farewell may take after a stop. */
-  readonly flushTimeoutMs: number;
+  /** How long commit and farewell may still take after a stop. */
+  leftMs(): number;
   /** A position was asked for on the command line, by this name: for a group that has none yet. */
   readonly explicitStart: string | undefined;
   /** Every partition of the topic as it is now; at least those given. */
@@ -34,7 +34,7 @@ export interface MemberReading {
  * and the member joins again.
  */
 export async function readAsMember(reading: MemberReading): Promise<void> {
-  const { member, signal, output, flushTimeoutMs } = reading;
+  const { member, signal, output } = reading;
   const progress = new Progress(reading);
   try {
     for (let joins = 1; ; joins++) {
@@ -59,7 +59,7 @@ export async function readAsMember(reading: MemberReading): Promise<void> {
       }
     }
   } finally {
-    await within(flushTimeoutMs, member.leave());
+    await within(reading.leftMs(), member.leave());
   }
 }
 
@@ -169,10 +169,10 @@ class Progress {
 
   /** Commits the rest. @throws what kept an earlier commit from being made for good */
   async end(): Promise<void> {
-    const { group, signal, logger, flushTimeoutMs } = this.#reading;
+    const { group, signal, logger } = this.#reading;
     clearInterval(this.#timer);
     this.#commit();
-    await (signal.aborted ? within(flushTimeoutMs, this.#committing) : this.#committing);
+    await (signal.aborted ? within(this.#reading.leftMs(), this.#committing) : this.#committing);
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#uncommitted.size > 0) {
       logger.warn(

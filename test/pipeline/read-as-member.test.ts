@@ -70,7 +70,7 @@ function createScene(commit: (attempt: number) => boolean | Error): Scene {
     output: output as unknown as FrameOutput,
     signal: new AbortController().signal,
     logger: { ...silentLogger, warn: (message) => void warnings.push(message) },
-    flushTimeoutMs: 1000,
+    leftMs: () => 1000,
     explicitStart: undefined,
     knownPartitions: async () => [0],
     startOf: async () => new Map(),

@@ -1,0 +1,141 @@
+import * as fs from "node:fs";
+import { Writable } from "node:stream";
+import { promisify } from "node:util";
+
+const openFile = promisify(fs.open) as (path: string, flags: number) => Promise<number>;
+const cutFile = promisify(fs.ftruncate) as (fd: number, bytes: number) => Promise<void>;
+const syncData = promisify(fs.fdatasync);
+const closeFile = promisify(fs.close);
+const writeSome = promisify(fs.write) as unknown as (
+  fd: number,
+  bytes: Uint8Array,
+) => Promise<{ bytesWritten: number }>;
+
+const { O_APPEND, O_CREAT, O_TRUNC, O_WRONLY } = fs.constants;
+
+/** What a file that cannot be brought to a disk says, such as one of a file system in memory. */
+const CANNOT_SYNC = ["EINVAL", "ENOTSUP", "ENOSYS"];
+
+/** How a {@link FileOutput} treats its file. */
+export interface FileOutputOptions {
+  /** At the end the file is brought to the disk. */
+  readonly syncsAtEnd?: boolean;
+  /** At the end the file is left open: it belongs to somebody else. */
+  readonly staysOpen?: boolean;
+}
+
+/** A file that is written, and brought to the disk when that is asked for. */
+export class FileOutput extends Writable {
+  /** What an operator calls the file. */
+  readonly path: string;
+  readonly #fd: number;
+  readonly #options: FileOutputOptions;
+  #length: number;
+  #syncedLength = -1;
+  #syncFailure: Error | undefined;
+
+  /**
+   * @param fd open for writing
+   * @param path for messages
+   * @param length bytes in the file
+   */
+  constructor(fd: number, path: string, length: number, options: FileOutputOptions = {}) {
+    super();
+    this.#fd = fd;
+    this.path = path;
+    this.#length = length;
+    this.#options = options;
+  }
+
+  /** Begins a file, in place of what has its name. @throws the operating system's error */
+  static async create(path: string, options?: FileOutputOptions): Promise<FileOutput> {
+    return new FileOutput(await openFile(path, O_WRONLY | O_CREAT | O_TRUNC), path, 0, options);
+  }
+
+  /**
+   * Goes on with a file behind its first bytes; what follows them is cut off.
+   *
+   * @throws the operating system's error
+   */
+  static async goOn(
+    path: string,
+    length: number,
+    options?: FileOutputOptions,
+  ): Promise<FileOutput> {
+    const fd = await openFile(path, O_WRONLY | O_APPEND);
+    try {
+      await cutFile(fd, length);
+    } catch (error) {
+      fs.closeSync(fd);
+      throw named(error, path);
+    }
+    return new FileOutput(fd, path, length, options);
+  }
+
+  /** Bytes in the file. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /**
+   * Brings what was written to the disk.
+   *
+   * @throws the operating system's error, from then on always: after a failure the kernel may take
+   *   for written what it could not write, so that asking again would bring a wrong answer
+   */
+  async sync(): Promise<void> {
+    if (this.#syncFailure !== undefined) throw this.#syncFailure;
+    const length = this.#length;
+    if (length === this.#syncedLength) return;
+    try {
+      await syncData(this.#fd);
+    } catch (error) {
+      if (!CANNOT_SYNC.includes((error as NodeJS.ErrnoException).code ?? "")) {
+        this.#syncFailure = named(error, this.path);
+        throw this.#syncFailure;
+      }
+    }
+    this.#syncedLength = length;
+  }
+
+  override _write(bytes: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
+    this.#writeAll(bytes).then(
+      () => done(),
+      (error: unknown) => done(named(error, this.path)),
+    );
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    const synced = this.#options.syncsAtEnd === true ? this.sync() : Promise.resolve();
+    synced.then(
+      () => done(),
+      (error: unknown) => done(error as Error),
+    );
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    if (this.#options.staysOpen === true) {
+      done(error);
+      return;
+    }
+    closeFile(this.#fd).then(
+      () => done(error),
+      (failure: unknown) => done(error ?? named(failure, this.path)),
+    );
+  }
+
+  async #writeAll(bytes: Buffer): Promise<void> {
+    for (let at = 0; at < bytes.length;) {
+      const { bytesWritten } = await writeSome(this.#fd, bytes.subarray(at));
+      at += bytesWritten;
+      this.#length += bytesWritten;
+    }
+  }
+}
+
+/** Errors of open files do not say of which. */
+function named(error: unknown, path: string): Error {
+  const failure = error as NodeJS.ErrnoException;
+  failure.path ??= path;
+  return failure;
+}
