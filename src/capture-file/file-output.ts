@@ -5,16 +5,11 @@ import { promisify } from "node:util";
 const openFile = promisify(fs.open) as (path: string, flags: number) => Promise<number>;
 const cutFile = promisify(fs.ftruncate) as (fd: number, bytes: number) => Promise<void>;
 const syncData = promisify(fs.fdatasync);
-const closeFile = promisify(fs.close);
-const writeSome = promisify(fs.write) as unknown as (
-  fd: number,
-  bytes: Uint8Array,
-) => Promise<{ bytesWritten: number }>;
 
 const { O_APPEND, O_CREAT, O_TRUNC, O_WRONLY } = fs.constants;
 
 /** What a file that cannot be brought to a disk says, such as one of a file system in memory. */
-const CANNOT_SYNC = ["EINVAL", "ENOTSUP", "ENOSYS"];
+const CANNOT_SYNC = new Set(["EINVAL", "ENOTSUP", "ENOSYS"]);
 
 /** How a {@link FileOutput} treats its file. */
 export interface FileOutputOptions {
@@ -90,7 +85,7 @@ export class FileOutput extends Writable {
     try {
       await syncData(this.#fd);
     } catch (error) {
-      if (!CANNOT_SYNC.includes((error as NodeJS.ErrnoException).code ?? "")) {
+      if (!CANNOT_SYNC.has((error as NodeJS.ErrnoException).code ?? "")) {
         this.#syncFailure = named(error, this.path);
         throw this.#syncFailure;
       }
@@ -99,37 +94,35 @@ export class FileOutput extends Writable {
   }
 
   override _write(bytes: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
-    this.#writeAll(bytes).then(
-      () => done(),
-      (error: unknown) => done(named(error, this.path)),
-    );
+    const write = (rest: Buffer): void => {
+      fs.write(this.#fd, rest, (error, count) => {
+        this.#length += count;
+        if (error !== null) done(named(error, this.path));
+        else if (count < rest.length) write(rest.subarray(count));
+        else done();
+      });
+    };
+    write(bytes);
   }
 
   override _final(done: (error?: Error | null) => void): void {
-    const synced = this.#options.syncsAtEnd === true ? this.sync() : Promise.resolve();
-    synced.then(
-      () => done(),
-      (error: unknown) => done(error as Error),
-    );
+    if (this.#options.syncsAtEnd === true) void this.#syncThen(done);
+    else done();
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    if (this.#options.staysOpen === true) {
-      done(error);
-      return;
-    }
-    closeFile(this.#fd).then(
-      () => done(error),
-      (failure: unknown) => done(error ?? named(failure, this.path)),
-    );
+    if (this.#options.staysOpen === true) done(error);
+    else fs.close(this.#fd, (failure) => done(error ?? failure));
   }
 
-  async #writeAll(bytes: Buffer): Promise<void> {
-    for (let at = 0; at < bytes.length;) {
-      const { bytesWritten } = await writeSome(this.#fd, bytes.subarray(at));
-      at += bytesWritten;
-      this.#length += bytesWritten;
+  async #syncThen(done: (error?: Error | null) => void): Promise<void> {
+    let failure: Error | undefined;
+    try {
+      await this.sync();
+    } catch (error) {
+      failure = error as Error;
     }
+    done(failure);
   }
 }
 

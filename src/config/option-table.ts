@@ -222,7 +222,7 @@ export const OPTION_TABLE = [
     value: { type: "decimal", min: 0, max: 86_400, unit: "seconds" },
     valueName: "S",
     default: "10",
-    help: "seconds to wait for acknowledgements, or for a group's last commit, after a signal",
+    help: "seconds after a signal for acknowledgements, or the output and a group's last commit",
   },
   {
     long: "stats-interval",

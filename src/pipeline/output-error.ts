@@ -8,12 +8,12 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 /** What writing and bringing to the disk is done with. */
-const OPERATIONS = ["write", "fdatasync", "ftruncate"];
+const OPERATIONS = new Set(["write", "fdatasync", "ftruncate"]);
 
 /** What a failed write is to a user; other errors, and a reader that went away (EPIPE), as they are. */
 export function asOutputError(error: unknown): unknown {
   const { code = "", syscall = "", message, path } = error as NodeJS.ErrnoException;
-  if (error instanceof PcaptsError || !OPERATIONS.includes(syscall) || code === "EPIPE") {
+  if (error instanceof PcaptsError || !OPERATIONS.has(syscall) || code === "EPIPE") {
     return error;
   }
   const output = path === undefined ? "the output" : `"${path}"`;
