@@ -34,7 +34,9 @@ export { findInterface, listInterfaces, type NetworkInterface } from "./capture/
 export type { CaptureEngine, LiveSource, LiveSourceOptions } from "./capture/live-source.ts";
 export { openLiveSource } from "./capture/open-live-source.ts";
 export { compilePacketFilter, type PacketFilter } from "./capture/packet-filter.ts";
+export { paceSource, type ReplayClock } from "./capture/paced-source.ts";
 export type { ProcessUser } from "./capture/process-user.ts";
+export { type ReplayPace, ReplayTimeline } from "./capture/replay-timeline.ts";
 export { mergeLiveSources } from "./capture/several-sources.ts";
 export { formatBrokerAddress, parseBrokerAddresses } from "./config/broker-address.ts";
 export {

@@ -10,6 +10,10 @@ import type { CaptureCounters, FrameSource } from "./frame-source.ts";
 export interface FileSequenceOptions extends FileSourceOptions {
   /** Told what is passed over, and what is read when there are several. */
   readonly logger: Logger;
+  /** How many times all of them are read; Infinity is until `stop()`. Default 1. */
+  readonly loops?: number;
+  /** Called before the first frame of each file but the very first, the same file again among them. */
+  readonly onNextFile?: (() => void) | undefined;
 }
 
 /**
@@ -19,8 +23,10 @@ export interface FileSequenceOptions extends FileSourceOptions {
  *
  * A file that is cut or damaged does not keep the others from being read; its error comes at the end.
  *
- * @param paths files, named pipes, directories, or `-` for `options.stdin`; at least one
- * @throws PcaptsError FILE_NOT_READABLE, FILE_NOT_A_CAPTURE, FILE_CUT
+ * @param paths files, named pipes, directories, or `-` for `options.stdin`; at least one. What is read
+ *   several times is regular files
+ * @throws PcaptsError FILE_NOT_READABLE, FILE_NOT_A_CAPTURE, FILE_CUT; USAGE for a pipe that is to be
+ *   read several times
  */
 export async function openFileSources(
   paths: readonly string[],
@@ -34,42 +40,49 @@ export async function openFileSources(
       files.push(given);
     }
   }
-  const [first = "", ...others] = files;
+  const { loops = 1, logger } = options;
+  if (loops > 1) for (const file of files) await refusePipe(file);
+  const [first = ""] = files;
   const source = await openFileSource(first, options);
-  if (others.length === 0) return source;
-  options.logger.info(`Reading ${files.length} files, from "${first}" to "${others.at(-1)}"`);
-  return new FileSequence(source, others, options);
+  if (files.length > 1) {
+    logger.info(`Reading ${files.length} files, from "${first}" to "${files.at(-1)}"`);
+  }
+  return files.length === 1 && loops === 1 ? source : new FileSequence(source, files, options);
 }
 
 class FileSequence implements FrameSource {
   readonly kind = "file";
   readonly name: string;
   readonly interfaces: readonly CaptureInterface[];
-  readonly #others: readonly string[];
+  readonly #files: readonly string[];
   readonly #options: FileSequenceOptions;
   #current: FrameSource;
   #isStopped = false;
-  #failure: unknown;
+  #failure: PcaptsError | undefined;
+  readonly #told = new Set<string>();
 
-  constructor(first: FrameSource, others: readonly string[], options: FileSequenceOptions) {
+  constructor(first: FrameSource, files: readonly string[], options: FileSequenceOptions) {
     this.#current = first;
-    this.#others = others;
+    this.#files = files;
     this.#options = options;
-    this.name = `${first.name} and ${others.length} more`;
+    this.name = files.length === 1 ? first.name : `${first.name} and ${files.length - 1} more`;
     this.interfaces = first.interfaces;
   }
 
   async *chunks(): AsyncGenerator<FrameChunk, void, void> {
-    yield* this.#readCurrent();
-    for (const file of this.#others) {
-      if (this.#isStopped) return;
-      try {
-        this.#current = await openFileSource(file, this.#options);
-      } catch (error) {
-        this.#note(error);
-        continue;
+    const { loops = 1, logger } = this.#options;
+    for (let loop = 1; loop <= loops && !this.#isStopped; loop++) {
+      let isEmpty = true;
+      for await (const chunk of this.#readAll(loop === 1)) {
+        isEmpty &&= chunk.frameCount === 0;
+        yield chunk;
       }
-      yield* this.#readCurrent();
+      if (!isEmpty || loops === 1 || this.#isStopped) continue;
+      // Without an end to it this would keep the machine busy with nothing.
+      if (this.#failure === undefined) {
+        logger.warn(`There is no frame in "${this.name}": it is not read again`);
+      }
+      break;
     }
     if (this.#failure !== undefined) throw this.#failure;
   }
@@ -83,20 +96,49 @@ class FileSequence implements FrameSource {
     await this.#current.stop();
   }
 
-  async *#readCurrent(): AsyncGenerator<FrameChunk, void, void> {
-    try {
-      yield* this.#current.chunks();
-    } catch (error) {
-      this.#note(error);
+  /** All files once. The very first is open. */
+  async *#readAll(isFirstLoop: boolean): AsyncGenerator<FrameChunk, void, void> {
+    for (const [index, file] of this.#files.entries()) {
+      if (this.#isStopped) return;
+      try {
+        if (!isFirstLoop || index > 0) {
+          this.#current = await openFileSource(file, this.#options);
+          this.#options.onNextFile?.();
+        }
+        // It may have been stopped while it was being opened.
+        if (this.#isStopped) await this.#current.stop();
+        yield* this.#current.chunks();
+      } catch (error) {
+        this.#note(error);
+      }
     }
   }
 
-  /** The first error is the run's; of the others only a line tells. */
+  /** The first error is the run's; of the others only a line tells, and once in all loops. */
   #note(error: unknown): void {
     if (!(error instanceof PcaptsError)) throw error;
+    const isNew = !this.#told.has(error.message);
+    this.#told.add(error.message);
     if (this.#failure === undefined) this.#failure = error;
-    else this.#options.logger.error(error.message);
+    // Where there are more loops the end may be far away.
+    if (isNew && (this.#failure !== error || this.#options.loops === Infinity)) {
+      this.#options.logger.error(error.message);
+    }
   }
+}
+
+async function refusePipe(file: string): Promise<void> {
+  const isPipe =
+    file === "-" ||
+    (await stat(file).then(
+      (each) => !each.isFile(),
+      () => false,
+    ));
+  if (!isPipe) return;
+  throw new PcaptsError(
+    "USAGE",
+    `--loop needs files, which can be read again: "${file}" is none (-r, --read)`,
+  );
 }
 
 async function isDirectory(given: string): Promise<boolean> {

@@ -45,7 +45,7 @@ export function formatHelp(amount: "brief" | "all"): string {
   );
   if (amount === "all") {
     const later = rows.filter((row) => row.comesLater !== undefined);
-    sections.push(`not there yet:\n${later.map(formatRow).join("")}`);
+    if (later.length > 0) sections.push(`not there yet:\n${later.map(formatRow).join("")}`);
   }
   const more =
     amount === "all"

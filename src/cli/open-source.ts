@@ -2,8 +2,10 @@ import { hostname } from "node:os";
 import type { FrameSource } from "../capture/frame-source.ts";
 import type { LiveSource } from "../capture/live-source.ts";
 import type { ProcessUser } from "../capture/process-user.ts";
+import type { ReplayPace } from "../capture/replay-timeline.ts";
 import { parseAutostop } from "../config/autostop.ts";
 import { type CommandLine, filterOf } from "../config/option-rules.ts";
+import type { OptionValues } from "../config/option-table.ts";
 import { PcaptsError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { MAX_FRAME_BYTES } from "../packet/frame-chunk.ts";
@@ -69,11 +71,38 @@ export async function findInterfaces(wanted: readonly string[]): Promise<readonl
   return [...spellings.keys()];
 }
 
+/** Filtered first: what a filter leaves out takes no time of a replay. */
 async function openFiles(line: CommandLine, logger: Logger): Promise<FrameSource> {
+  const pace = readPace(line.values);
+  if (pace === undefined) return openMatching(line, logger);
+  const { ReplayTimeline } = await import("../capture/replay-timeline.ts");
+  const { paceSource } = await import("../capture/paced-source.ts");
+  const timeline = new ReplayTimeline(pace);
+  const source = await openMatching(line, logger, () => timeline.beginFile());
+  return paceSource(source, timeline, logger);
+}
+
+/** The speed that was asked for; undefined is as fast as Kafka takes frames. */
+function readPace({ multiplier, pps, mbps }: OptionValues): ReplayPace | undefined {
+  if (multiplier !== undefined) return { unit: "multiplier", value: multiplier };
+  if (pps !== undefined) return { unit: "pps", value: pps };
+  return mbps === undefined ? undefined : { unit: "mbps", value: mbps };
+}
+
+async function openMatching(
+  line: CommandLine,
+  logger: Logger,
+  onNextFile?: () => void,
+): Promise<FrameSource> {
   const { values } = line;
   const { openFileSources } = await import("../capture/file-sequence.ts");
-  const sensor = values.sensor ?? hostname();
-  const file = await openFileSources(values.read, { stdin: process.stdin, sensor, logger });
+  const file = await openFileSources(values.read, {
+    stdin: process.stdin,
+    sensor: values.sensor ?? hostname(),
+    loops: values.loop === 0 ? Infinity : values.loop,
+    onNextFile,
+    logger,
+  });
   const expression = filterOf(line);
   if (expression === undefined) return file;
   const { openFilteredSource } = await import("../capture/filtered-source.ts");

@@ -40,6 +40,12 @@ others, and no environment variables stand for them.
 
 `;
 
+const NOT_THERE_YET = `## Not there yet
+
+These are known, and refused with what to do meanwhile.
+
+`;
+
 /**
  * docs/command-line.md, from the option table.
  *
@@ -56,7 +62,7 @@ export function formatCommandLinePage(): string {
   return [
     INTRODUCTION,
     ...sections,
-    `## Not there yet\n\nThese are known, and refused with what to do meanwhile.\n\n${formatLater(later)}`,
+    ...(later.length === 0 ? [] : [`${NOT_THERE_YET}${formatLater(later)}`]),
     `${BROKER}${formatOptions(BROKER_OPTION_TABLE)}`,
     PROPERTIES,
   ].join("\n");

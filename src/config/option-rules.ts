@@ -71,8 +71,22 @@ const OPTION_RULES: readonly OptionRule[] = [
   },
   {
     // Frames from an interface come when they come.
-    broken: ({ values }) => isProducing(values) && values.topspeed && values.read.length === 0,
-    message: "--topspeed goes with -r, --read FILE",
+    broken: ({ values }) =>
+      isProducing(values) &&
+      values.read.length === 0 &&
+      (countSpeeds(values) > 0 || values.loop !== 1),
+    message: "--topspeed, --multiplier, --pps, --mbps and --loop go with -r, --read FILE",
+  },
+  {
+    // Each is a speed of its own. tcpreplay refuses two of them as well.
+    broken: ({ values }) => isProducing(values) && countSpeeds(values) > 1,
+    message:
+      "--topspeed, --multiplier, --pps and --mbps exclude each other: a replay has one speed",
+  },
+  {
+    // What came from a pipe is gone once it is read.
+    broken: ({ values }) => readsFile(values) && values.loop !== 1 && values.read.includes("-"),
+    message: "--loop needs files, which can be read again: -r, --read - is standard input",
   },
   {
     // A file says itself what its frames are; another word for them would mislabel every one.
@@ -162,6 +176,10 @@ function capturesAndReads(values: OptionValues): boolean {
 
 function readsFile(values: OptionValues): boolean {
   return isProducing(values) && values.read.length > 0;
+}
+
+function countSpeeds({ topspeed, multiplier, pps, mbps }: OptionValues): number {
+  return [topspeed || undefined, multiplier, pps, mbps].filter((each) => each !== undefined).length;
 }
 
 function usesCap(values: OptionValues): boolean {

@@ -35,8 +35,6 @@ export interface OptionRow {
   readonly pycapa?: true;
 }
 
-const LATER_PACING = "a file is published as fast as Kafka takes it (--topspeed)";
-
 /** All flags, in the order in which help and docs show them. */
 export const OPTION_TABLE = [
   {
@@ -400,6 +398,35 @@ export const OPTION_TABLE = [
     value: { type: "switch" },
     help: "with -r: publish as fast as Kafka takes it, which is what is done anyway",
   },
+  {
+    long: "multiplier",
+    mode: "producer",
+    value: { type: "decimal", min: 0.000001, max: 1_000_000 },
+    valueName: "X",
+    help: "with -r: replay X times as fast as it was captured; 1 is the recorded speed",
+  },
+  {
+    long: "pps",
+    mode: "producer",
+    value: { type: "decimal", min: 0.000001, max: 1_000_000_000 },
+    valueName: "N",
+    help: "with -r: publish N frames a second",
+  },
+  {
+    long: "mbps",
+    mode: "producer",
+    value: { type: "decimal", min: 0.000001, max: 1_000_000 },
+    valueName: "N",
+    help: "with -r: publish N million bits of frames a second",
+  },
+  {
+    long: "loop",
+    mode: "producer",
+    value: { type: "integer", min: 0, max: Number.MAX_SAFE_INTEGER },
+    valueName: "N",
+    default: "1",
+    help: "with -r: publish the files N times; 0 is until a signal",
+  },
 
   {
     long: "kafka-offset",
@@ -524,38 +551,6 @@ export const OPTION_TABLE = [
     mode: "producer",
     value: { type: "switch" },
     help: "keep this host's own traffic to the brokers, which is left out of a capture otherwise",
-  },
-  {
-    long: "multiplier",
-    mode: "producer",
-    value: { type: "decimal", min: 0, max: 1_000_000 },
-    valueName: "X",
-    help: "with -r: play the file X times as fast as it was captured",
-    comesLater: LATER_PACING,
-  },
-  {
-    long: "pps",
-    mode: "producer",
-    value: { type: "decimal", min: 0, max: 1_000_000_000 },
-    valueName: "N",
-    help: "with -r: publish N frames a second",
-    comesLater: LATER_PACING,
-  },
-  {
-    long: "mbps",
-    mode: "producer",
-    value: { type: "decimal", min: 0, max: 1_000_000 },
-    valueName: "N",
-    help: "with -r: publish N megabits a second",
-    comesLater: LATER_PACING,
-  },
-  {
-    long: "loop",
-    mode: "producer",
-    value: { type: "integer", min: 1, max: Number.MAX_SAFE_INTEGER },
-    valueName: "N",
-    help: "with -r: publish the file N times",
-    comesLater: "run pcapts once for each time",
   },
 ] as const satisfies readonly OptionRow[];
 

@@ -45,6 +45,36 @@ export function dropFrames(chunk: FrameChunk, count: number): FrameChunk {
   };
 }
 
+/** Where a frame begins in a chunk; behind the last one: where they end. */
+export interface FramePosition {
+  readonly frame: number;
+  /** Byte of its header. */
+  readonly offset: number;
+}
+
+/**
+ * Keeps the frames between two positions that are known.
+ *
+ * @param start of the first one kept
+ * @param end of the first one behind them
+ * @returns a view on the same bytes; the chunk itself when that is all of it
+ */
+export function sliceFrames(
+  chunk: FrameChunk,
+  start: FramePosition,
+  end: FramePosition,
+): FrameChunk {
+  const frameCount = end.frame - start.frame;
+  if (frameCount === chunk.frameCount) return chunk;
+  const { bytes, interfaceOf } = chunk;
+  return {
+    ...chunk,
+    bytes: bytes.subarray(start.offset, end.offset),
+    frameCount,
+    ...(interfaceOf && { interfaceOf: interfaceOf.subarray(start.frame, end.frame) }),
+  };
+}
+
 /**
  * Cuts frames to a length, as a capture with that snaplen would have; wire lengths stay.
  *
