@@ -5,6 +5,7 @@ import type { Logger } from "../logger.ts";
 import { readHeaderWord, type CaptureInterface, type FrameChunk } from "../packet/frame-chunk.ts";
 import { openFileSource, type FileSourceOptions } from "./file-source.ts";
 import type { CaptureCounters, FrameSource } from "./frame-source.ts";
+import { openLoopedSource } from "./looped-source.ts";
 
 /** What {@link openFileSources} needs beside the paths. */
 export interface FileSequenceOptions extends FileSourceOptions {
@@ -23,8 +24,7 @@ export interface FileSequenceOptions extends FileSourceOptions {
  *
  * A file that is cut or damaged does not keep the others from being read; its error comes at the end.
  *
- * @param paths files, named pipes, directories, or `-` for `options.stdin`; at least one. What is read
- *   several times is regular files
+ * @param paths files, named pipes, directories, or `-` for `options.stdin`; at least one
  * @throws PcaptsError FILE_NOT_READABLE, FILE_NOT_A_CAPTURE, FILE_CUT; USAGE for a pipe that is to be
  *   read several times
  */
@@ -40,49 +40,64 @@ export async function openFileSources(
       files.push(given);
     }
   }
-  const { loops = 1, logger } = options;
+  const { loops = 1, onNextFile, logger } = options;
   if (loops > 1) for (const file of files) await refusePipe(file);
-  const [first = ""] = files;
-  const source = await openFileSource(first, options);
+  const open = (onNext: (() => void) | undefined): Promise<FrameSource> =>
+    openSequence(files, { ...options, onNextFile: onNext });
+  const source =
+    loops === 1
+      ? await open(onNextFile)
+      : await openLoopedSource(open, { loops, onNextFile, logger });
   if (files.length > 1) {
-    logger.info(`Reading ${files.length} files, from "${first}" to "${files.at(-1)}"`);
+    logger.info(`Reading ${files.length} files, from "${files[0]}" to "${files.at(-1)}"`);
   }
-  return files.length === 1 && loops === 1 ? source : new FileSequence(source, files, options);
+  return source;
+}
+
+async function openSequence(
+  files: readonly string[],
+  options: FileSequenceOptions,
+): Promise<FrameSource> {
+  const [first = "", ...others] = files;
+  const source = await openFileSource(first, options);
+  return others.length === 0 ? source : new FileSequence(source, others, options);
 }
 
 class FileSequence implements FrameSource {
   readonly kind = "file";
   readonly name: string;
   readonly interfaces: readonly CaptureInterface[];
-  readonly #files: readonly string[];
+  readonly #others: readonly string[];
   readonly #options: FileSequenceOptions;
   #current: FrameSource;
   #isStopped = false;
-  #failure: PcaptsError | undefined;
-  readonly #told = new Set<string>();
+  #failure: unknown;
 
-  constructor(first: FrameSource, files: readonly string[], options: FileSequenceOptions) {
+  constructor(first: FrameSource, others: readonly string[], options: FileSequenceOptions) {
     this.#current = first;
-    this.#files = files;
+    this.#others = others;
     this.#options = options;
-    this.name = files.length === 1 ? first.name : `${first.name} and ${files.length - 1} more`;
+    this.name = `${first.name} and ${others.length} more`;
     this.interfaces = first.interfaces;
   }
 
   async *chunks(): AsyncGenerator<FrameChunk, void, void> {
-    const { loops = 1, logger } = this.#options;
-    for (let loop = 1; loop <= loops && !this.#isStopped; loop++) {
-      let isEmpty = true;
-      for await (const chunk of this.#readAll(loop === 1)) {
-        isEmpty &&= chunk.frameCount === 0;
-        yield chunk;
+    yield* this.#readCurrent();
+    for (const file of this.#others) {
+      if (this.#isStopped) break;
+      try {
+        this.#current = await openFileSource(file, this.#options);
+      } catch (error) {
+        this.#note(error);
+        continue;
       }
-      if (!isEmpty || loops === 1 || this.#isStopped) continue;
-      // Without an end to it this would keep the machine busy with nothing.
-      if (this.#failure === undefined) {
-        logger.warn(`There is no frame in "${this.name}": it is not read again`);
+      // It may have been stopped while that file was being opened.
+      if (this.#isStopped) {
+        await this.#current.stop();
+        break;
       }
-      break;
+      this.#options.onNextFile?.();
+      yield* this.#readCurrent();
     }
     if (this.#failure !== undefined) throw this.#failure;
   }
@@ -96,45 +111,31 @@ class FileSequence implements FrameSource {
     await this.#current.stop();
   }
 
-  /** All files once. The very first is open. */
-  async *#readAll(isFirstLoop: boolean): AsyncGenerator<FrameChunk, void, void> {
-    for (const [index, file] of this.#files.entries()) {
-      if (this.#isStopped) return;
-      try {
-        if (!isFirstLoop || index > 0) {
-          this.#current = await openFileSource(file, this.#options);
-          this.#options.onNextFile?.();
-        }
-        // It may have been stopped while it was being opened.
-        if (this.#isStopped) await this.#current.stop();
-        yield* this.#current.chunks();
-      } catch (error) {
-        this.#note(error);
-      }
+  async *#readCurrent(): AsyncGenerator<FrameChunk, void, void> {
+    try {
+      yield* this.#current.chunks();
+    } catch (error) {
+      this.#note(error);
     }
   }
 
-  /** The first error is the run's; of the others only a line tells, and once in all loops. */
+  /** The first error is the run's; of the others only a line tells. */
   #note(error: unknown): void {
     if (!(error instanceof PcaptsError)) throw error;
-    const isNew = !this.#told.has(error.message);
-    this.#told.add(error.message);
     if (this.#failure === undefined) this.#failure = error;
-    // Where there are more loops the end may be far away.
-    if (isNew && (this.#failure !== error || this.#options.loops === Infinity)) {
-      this.#options.logger.error(error.message);
-    }
+    else this.#options.logger.error(error.message);
   }
 }
 
+/** What came from a pipe is gone once it is read. */
 async function refusePipe(file: string): Promise<void> {
-  const isPipe =
-    file === "-" ||
+  const isFile =
+    file !== "-" &&
     (await stat(file).then(
-      (each) => !each.isFile(),
-      () => false,
+      (found) => found.isFile(),
+      () => true,
     ));
-  if (!isPipe) return;
+  if (isFile) return;
   throw new PcaptsError(
     "USAGE",
     `--loop needs files, which can be read again: "${file}" is none (-r, --read)`,

@@ -114,59 +114,6 @@ test("stop() ends the sequence", async () => {
   assert.deepEqual(seconds, [1]);
 });
 
-test("files are read as often as asked for, each time announced but the first", async () => {
-  const one = await write("l1.pcap", captureOf(1, 2));
-  const two = await write("l2.pcap.gz", gzipSync(captureOf(3)));
-  const seen: number[] = [];
-  const onNextFile = (): void => void seen.push(-1);
-  const source = await openFileSources([one, two], { logger, loops: 3, onNextFile });
-  await secondsOf(source, seen);
-  assert.deepEqual(seen, [1, 2, -1, 3, -1, 1, 2, -1, 3, -1, 1, 2, -1, 3]);
-  const alone = await openFileSources([one], { logger, loops: 2 });
-  assert.equal(alone.name, one);
-  assert.deepEqual(await secondsOf(alone), [1, 2, 1, 2]);
-});
-
-test("files that are read for ever end with stop()", async () => {
-  const file = await write("ever.pcap", captureOf(1, 2));
-  const source = await openFileSources([file], { logger, loops: Infinity });
-  let frames = 0;
-  for await (const { frameCount } of source.chunks()) {
-    frames += frameCount;
-    if (frames >= 1000) await source.stop();
-  }
-  assert.equal(frames, 1000);
-});
-
-test("a file without frames is not read for ever", async () => {
-  const file = await write("none.pcap", captureOf());
-  said.length = 0;
-  const source = await openFileSources([file], { logger, loops: Infinity });
-  assert.deepEqual(await secondsOf(source), []);
-  assert.match(said[0] ?? "", /There is no frame in ".*none\.pcap": it is not read again/);
-});
-
-test("a cut file is read again, and its error is told once", async () => {
-  const cut = await write("again.pcap", captureOf(1, 2).subarray(0, -4));
-  const seen: number[] = [];
-  said.length = 0;
-  const source = await openFileSources([cut], { logger, loops: 3 });
-  await assert.rejects(secondsOf(source, seen), { code: "FILE_CUT" });
-  assert.deepEqual(seen, [1, 1, 1]);
-  assert.deepEqual(said, []);
-  // Nobody knows when the end of this one will be, so the error is told before it.
-  const forever = await openFileSources([cut], { logger, loops: Infinity });
-  let frames = 0;
-  const reading = async (): Promise<void> => {
-    for await (const { frameCount } of forever.chunks()) {
-      frames += frameCount;
-      if (frames === 5) await forever.stop();
-    }
-  };
-  await assert.rejects(reading(), { code: "FILE_CUT" });
-  assert.equal(said.length, 1);
-});
-
 test("what can be read once only is not read several times", async () => {
   const fifo = path.join(scratch, "fifo");
   execFileSync("mkfifo", [fifo]);
