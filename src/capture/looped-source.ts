@@ -67,15 +67,16 @@ class LoopedSource implements FrameSource {
 
   async *chunks(): AsyncGenerator<FrameChunk, void, void> {
     const { loops, logger } = this.#options;
-    let isEmpty = true;
+    let frames = 0;
     for await (const chunk of this.#readCurrent()) {
-      if (chunk.frameCount > 0) isEmpty = false;
+      frames += chunk.frameCount;
       this.#memory.keep(chunk);
       yield chunk;
     }
     // Nothing again and again would keep the machine busy.
-    if (isEmpty) logger.warn(`There is no frame in "${this.name}": it is not read again`);
-    for (let loop = 2; loop <= loops && !isEmpty && !this.#isStopped; loop++) {
+    if (frames === 0) logger.warn(`There is no frame in "${this.name}": it is not read again`);
+    const wanted = frames === 0 ? 1 : loops;
+    for (let loop = 2; loop <= wanted && !this.#isStopped; loop++) {
       this.#options.onNextFile?.();
       yield* this.#memory.isWhole ? this.#recall() : this.#readAgain();
     }
