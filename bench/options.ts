@@ -30,8 +30,8 @@ export interface BenchOptions {
 
 /** Programs of each task, pcapts first. */
 export const PROGRAM_NAMES: Readonly<Record<Task, readonly string[]>> = {
-  publish: ["pcapts", "c", "c-batch", "pycapa", "node-rdkafka", "kafkajs"],
-  read: ["pcapts", "kcat", "kcat-tuned", "c-batch", "pycapa", "kafkajs"],
+  publish: ["pcapts", "pcapts-metrics", "c", "c-batch", "pycapa", "node-rdkafka", "kafkajs"],
+  read: ["pcapts", "pcapts-metrics", "kcat", "kcat-tuned", "c-batch", "pycapa", "kafkajs"],
 };
 
 /** Programs of the second table. */

@@ -84,6 +84,7 @@ export function ownProgramFor(wanted: Task): Program {
 
 function allPrograms(nodeRdkafka: string): Program[] {
   const defaults = { share: 1, rawOutput: false };
+  const withMetrics = ["--metrics", "127.0.0.1:0"];
   // Without -u, which would make two system calls of each value (half as much CPU time again).
   const kcatLine = ["kcat", "-C", "-o", "beginning", "-e", "-q"];
   // With the defaults a full queue (100,000 messages of a partition) makes librdkafka pause for a second.
@@ -98,6 +99,15 @@ function allPrograms(nodeRdkafka: string): Program[] {
         "`pcapts -p -r FILE`, its defaults: acks=all, enable.idempotence=true, linger.ms=5, batch.size=1000000, no compression, flows to partitions",
       command: ({ bootstrap, topic, capture }) =>
         [...ownProgram, "-p", "-r", capture].concat(["-t", topic, "-k", bootstrap]),
+    },
+    {
+      ...defaults,
+      task: "publish",
+      name: "pcapts-metrics",
+      title: "pcapts with --metrics",
+      settings: "the same with `--metrics 127.0.0.1:0`",
+      command: ({ bootstrap, topic, capture }) =>
+        [...ownProgram, "-p", "-r", capture].concat(["-t", topic, "-k", bootstrap], withMetrics),
     },
     {
       ...defaults,
@@ -170,6 +180,18 @@ function allPrograms(nodeRdkafka: string): Program[] {
       settings: "`pcapts -c -o begin -e > FILE`, its defaults",
       command: ({ bootstrap, topic }) =>
         [...ownProgram, "-c", "-t", topic].concat(["-k", bootstrap, "-o", "begin", "-e"]),
+    },
+    {
+      ...defaults,
+      task: "read",
+      name: "pcapts-metrics",
+      title: "pcapts with --metrics",
+      settings: "the same with `--metrics 127.0.0.1:0`",
+      command: ({ bootstrap, topic }) =>
+        [...ownProgram, "-c", "-t", topic, "-k", bootstrap].concat(
+          ["-o", "begin", "-e"],
+          withMetrics,
+        ),
     },
     {
       ...defaults,

@@ -4,12 +4,14 @@
  */
 #define NAPI_VERSION 8
 #include <node_api.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "capture.h"
 #include "filter.h"
 #include "interfaces.h"
+#include "notify.h"
 
 #define MAX_ARGUMENTS 5
 
@@ -631,6 +633,21 @@ static napi_value match_filter(napi_env env, napi_callback_info info)
   return make_number(env, (double)matching);
 }
 
+/* ---- service manager --------------------------------------------------------------------------- */
+
+/* notify(address, text): throws what the system says */
+static napi_value notify(napi_env env, napi_callback_info info)
+{
+  napi_value arguments[MAX_ARGUMENTS];
+  get_arguments(env, info, arguments);
+  char *address = copy_string(env, arguments[0]);
+  char *text = copy_string(env, arguments[1]);
+  int failure = address == NULL || text == NULL ? EINVAL : notify_send(address, text);
+  free(address);
+  free(text);
+  return failure == 0 ? NULL : throw_error(env, "NOTIFY", strerror(failure));
+}
+
 /* ---- module ----------------------------------------------------------------------------------- */
 
 NAPI_MODULE_INIT()
@@ -646,6 +663,7 @@ NAPI_MODULE_INIT()
       {"give", give_buffer},               {"exclude", exclude},
       {"stats", session_stats},            {"stop", stop},
       {"compileFilter", compile_filter},   {"matchFilter", match_filter},
+      {"notify", notify},
   };
   for (size_t n = 0; n < sizeof FUNCTIONS / sizeof *FUNCTIONS; n++) {
     napi_value function = NULL;

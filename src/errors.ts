@@ -31,6 +31,7 @@ export const ERROR_TABLE = {
   RECORD_BATCH_INVALID: { exitCode: 1, retriable: false },
   BROKER_DATA_DIRECTORY: { exitCode: 1, retriable: true },
   BROKER_LISTEN: { exitCode: 1, retriable: true },
+  METRICS_LISTEN: { exitCode: 1, retriable: true },
   FRAME_REFUSED: { exitCode: 1, retriable: false },
 } as const satisfies Record<string, { exitCode: 1 | 2; retriable: boolean }>;
 

@@ -47,6 +47,7 @@ export {
   type SettingNote,
 } from "./config/kafka-settings.ts";
 export { ERROR_TABLE, type ErrorCode, PcaptsError } from "./errors.ts";
+export type { ClientObserver } from "./kafka/client-observer.ts";
 export type {
   Assignor,
   BrokerAddress,
@@ -65,6 +66,7 @@ export type {
   TlsOptions,
   TokenOptions,
 } from "./kafka/security-options.ts";
+export type { BrokerState } from "./kafka/transport.ts";
 export { type Logger, silentLogger } from "./logger.ts";
 export { decodeKey, encodeKey } from "./packet/capture-time.ts";
 export {
@@ -83,3 +85,10 @@ export type {
   Run,
 } from "./pipeline/pipeline-options.ts";
 export { producePackets } from "./pipeline/produce-packets.ts";
+export type {
+  ConsumerRun,
+  ConsumerStatus,
+  ProducerRun,
+  ProducerStatus,
+  RunStatus,
+} from "./pipeline/run-status.ts";

@@ -17,6 +17,7 @@ import { FRAME_HEADER_BYTES } from "../packet/frame-chunk.ts";
 import { writePcapRecordHeader } from "../capture-file/pcap-format.ts";
 import { CaptureClock } from "./capture-clock.ts";
 import {
+  MESSAGE_ALIVE,
   MESSAGE_FAILED,
   MESSAGE_FRAMES,
   MESSAGE_HEADER_BYTES,
@@ -43,6 +44,8 @@ const MESSAGE_BYTES = 512 * 1024;
 const FLUSH_AFTER_MS = 2;
 /** … and when frames come so fast that it does not. */
 const FLUSH_AFTER_US = 20_000;
+/** How often the parent hears of a capture that has no frames. */
+const ALIVE_EVERY_MS = 1000;
 
 /**
  * `cap` puts each frame at the start; it is moved behind its record header in the message. One
@@ -68,6 +71,7 @@ let session: CapSession | undefined;
 /** `cap` leaves a closed session's handle in libuv's list: collected, the list would point nowhere. */
 const sessions: CapSession[] = [];
 let commands = "";
+let hasWritten = false;
 
 // A terminal's Ctrl-C and a service manager's stop go to every process; the parent decides here.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"] as const) {
@@ -146,9 +150,16 @@ function capture(module: CapModule, { filter }: CapCommand): void {
     return;
   }
   // The one before was open meanwhile: what came after the new one opened is in that one's ring.
-  if (before === undefined) changeUser();
-  else before.close();
+  if (before === undefined) {
+    changeUser();
+    setInterval(sayAlive, ALIVE_EVERY_MS);
+  } else before.close();
   sendMessage(MESSAGE_STARTED, Buffer.alloc(0));
+}
+
+function sayAlive(): void {
+  if (!hasWritten) sendMessage(MESSAGE_ALIVE, Buffer.alloc(0));
+  hasWritten = false;
 }
 
 function changeUser(): void {
@@ -221,6 +232,7 @@ function sendMessage(kind: number, payload: Buffer): void {
 /** Blocks until the parent has room, which is how back-pressure reaches the kernel's ring. */
 function writeAll(bytes: Buffer, from: number, to: number): void {
   let at = from;
+  hasWritten = true;
   while (at < to) {
     try {
       at += writeSync(MESSAGE_FD, bytes, at, to - at);

@@ -12,6 +12,7 @@ import {
 } from "../packet/link-types.ts";
 import {
   CapMessageReader,
+  MESSAGE_ALIVE,
   MESSAGE_FAILED,
   MESSAGE_FRAMES,
   MESSAGE_OPENED,
@@ -109,6 +110,7 @@ class CapSource implements LiveSource {
   #exclusion = "";
   #isStarted = false;
   #isStopped = false;
+  #heardMs = performance.now();
 
   constructor(child: CaptureProcess, options: LiveSourceOptions, linkType: number, logger: Logger) {
     const { interfaceName: name, sensor, snapLengthBytes } = options;
@@ -127,6 +129,8 @@ class CapSource implements LiveSource {
       for (;;) {
         const message = await this.#child.messages.next();
         if (message === undefined) break;
+        this.#heardMs = performance.now();
+        if (message.kind === MESSAGE_ALIVE) continue;
         if (message.kind !== MESSAGE_FRAMES) {
           this.#takeWord(message);
           continue;
@@ -166,6 +170,10 @@ class CapSource implements LiveSource {
       this.#child.capture(this.#filter());
     }
     return true;
+  }
+
+  silentMs(): number {
+    return performance.now() - this.#heardMs;
   }
 
   async stop(): Promise<void> {

@@ -10,6 +10,7 @@ import type { ProcessUser } from "./process-user.ts";
  *   FRAMES   records as in a pcap file, little-endian, microseconds
  *   STARTED  frames are captured by the filter that was asked for
  *   KEPT     JSON, CapKept: a filter could not be changed, the one before stays
+ *   ALIVE    nothing happened for a second
  *   FAILED   JSON, CapFailure: instead of OPENED, or the last
  *
  * and what the parent says, over another: lines of JSON, CapCommand.
@@ -32,6 +33,9 @@ export const MESSAGE_STARTED = 5;
 
 /** The child goes on with the filter that it had: payload says why. */
 export const MESSAGE_KEPT = 4;
+
+/** The child is there, although it has no frames; no payload. */
+export const MESSAGE_ALIVE = 6;
 
 /** What the capture process is asked to do; JSON, its only argument. */
 export interface CapRequest {

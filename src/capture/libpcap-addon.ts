@@ -98,6 +98,11 @@ export interface LibpcapAddon {
     bigEndian: boolean,
     verdicts: Uint8Array,
   ): number;
+  /**
+   * Sends one datagram to a Unix socket, as $NOTIFY_SOCKET names it; needs no libpcap. Throws what the
+   * system says.
+   */
+  notify(address: string, text: string): void;
 }
 
 let loaded: LibpcapAddon | undefined;
@@ -132,6 +137,19 @@ export function loadLibpcap(load?: () => LibpcapAddon): LibpcapAddon {
   }
   if (load === undefined) loaded = addon;
   return addon;
+}
+
+/**
+ * Loads the addon alone, for what needs no libpcap.
+ *
+ * @throws PcaptsError ENGINE_UNAVAILABLE
+ */
+export function loadNotifier(): Pick<LibpcapAddon, "notify"> {
+  try {
+    return loadBuild();
+  } catch (cause) {
+    throw unavailable(messageOf(cause), cause);
+  }
 }
 
 /** The version in libpcap's line about itself: "1.10.3" of "libpcap version 1.10.3 (with TPACKET_V3)". */

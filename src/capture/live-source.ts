@@ -48,4 +48,9 @@ export interface LiveSource extends FrameSource {
    * @returns false where frames of this link type have nothing such an expression could match
    */
   exclude(expression: string): Promise<boolean>;
+  /**
+   * How long, in ms, nothing was heard of what captures, where it says now and then that it is there;
+   * only a source that is read hears it.
+   */
+  silentMs?(): number;
 }

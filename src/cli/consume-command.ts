@@ -7,6 +7,7 @@ import type { CommandContext } from "./command-context.ts";
 import { readConsumeOptions } from "./consume-options.ts";
 import { checkRingPath, openPcapOutput } from "./pcap-output.ts";
 import { type RunReport, runToEnd } from "./run-to-end.ts";
+import { openRunService } from "./run-service.ts";
 import { formatConsumeSummary } from "./summary-text.ts";
 import { openTextOutput } from "./text-output.ts";
 
@@ -32,6 +33,7 @@ export async function consumeCommand(line: CommandLine, context: CommandContext)
   }
   const options = await readConsumeOptions(line, context.logger);
 
+  const service = await openRunService("consumer", values, context);
   let closed = false;
   let stop = (): void => {};
   const onClosed = (): void => {
@@ -57,6 +59,7 @@ export async function consumeCommand(line: CommandLine, context: CommandContext)
     ring ?? output.stream,
     {
       ...options,
+      observer: service?.observer,
       prettyPrint:
         every === 0
           ? undefined
@@ -65,6 +68,7 @@ export async function consumeCommand(line: CommandLine, context: CommandContext)
     context.logger,
   );
   stop = () => run.stop();
+  service?.watchConsumer(run);
   const report: RunReport<ConsumeSummary> = {
     format: formatConsumeSummary,
     intervalMs: values["stats-interval"] * 1000,

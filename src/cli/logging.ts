@@ -11,7 +11,7 @@ export type LogLevel = "DEBUG" | "INFO" | "WARN" | "ERROR";
 export interface LoggingOptions {
   /** Least level that is written. */
   readonly level: LogLevel;
-  readonly format: "text" | "json";
+  readonly format: "text" | "json" | "journal";
   /** Colour the level; text only. */
   readonly color: boolean;
 }
@@ -43,10 +43,10 @@ export interface CommandLogger extends Logger {
  * last message of a dying process is not lost.
  *
  * @param options level and form; a line of text is
- *   `2026-01-31 09:30:00.123 INFO: message`, in the local zone
+ *   `2026-01-31 09:30:00.123 INFO: message`, in the local zone, and one for the journal `<6>message`
  */
 export async function createLogger(options: LoggingOptions): Promise<CommandLogger> {
-  const destination = options.format === "json" ? openJson() : await openText(options.color);
+  const destination = await openDestination(options);
   const logger = pino(
     {
       level: options.level.toLowerCase(),
@@ -81,15 +81,42 @@ export async function createLogger(options: LoggingOptions): Promise<CommandLogg
   };
 }
 
-function openJson(): DestinationStream {
-  const stream = pino.destination({ dest: STDERR, sync: true });
-  stream.on("error", ignoreClosed);
-  return stream;
+async function openDestination({ format, color }: LoggingOptions): Promise<DestinationStream> {
+  const stderr = pino.destination({ dest: STDERR, sync: true });
+  stderr.on("error", ignoreClosed);
+  switch (format) {
+    case "json":
+      return stderr;
+    case "journal":
+      return { write: (line) => stderr.write(formatForJournal(line)) };
+    case "text": {
+      const write = await openText(color);
+      return { write: (line) => stderr.write(write(line)) };
+    }
+  }
 }
 
-async function openText(color: boolean): Promise<DestinationStream> {
+/** What systemd takes a level for (sd-daemon(3)). */
+const JOURNAL_PREFIXES: Readonly<Record<string, string>> = {
+  DEBUG: "<7>",
+  INFO: "<6>",
+  WARN: "<4>",
+  ERROR: "<3>",
+};
+
+/** The journal has time and process beside each line; a level is taken from the line's begin. */
+function formatForJournal(line: string): string {
+  const { level, msg } = JSON.parse(line) as { level: string; msg: string };
+  const prefix = JOURNAL_PREFIXES[level] ?? "<6>";
+  return msg
+    .split("\n")
+    .map((part) => `${prefix}${part}\n`)
+    .join("");
+}
+
+async function openText(color: boolean): Promise<(line: string) => string> {
   const { default: pretty } = await import("pino-pretty");
-  const stream = pretty.prettyFactory({
+  return pretty.prettyFactory({
     colorize: color,
     ignore: "pid,hostname",
     translateTime: "SYS:yyyy-mm-dd HH:MM:ss.l",
@@ -98,9 +125,6 @@ async function openText(color: boolean): Promise<DestinationStream> {
       time: (time) => (typeof time === "string" ? time.replace(/^\[|\]$/g, "") : ""),
     },
   });
-  const raw = pino.destination({ dest: STDERR, sync: true });
-  raw.on("error", ignoreClosed);
-  return { write: (line) => raw.write(stream(line)) };
 }
 
 /** Nobody reads the messages any more: no reason to stop publishing. */

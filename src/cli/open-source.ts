@@ -18,23 +18,28 @@ export interface OpenedSource {
   readonly interfaces: readonly LiveSource[];
 }
 
+/** Puts something in between that looks at what an interface gives. */
+type WatchSource = (source: LiveSource) => Promise<LiveSource>;
+
 /**
  * Opens what a producer reads: `-r` or every `-i`.
  *
  * @param line the command line
  * @param processUser who a process that an engine starts changes to once its interface is open
  * @param logger told what is captured from, and how
+ * @param watchSource stands between an interface and whoever reads it
  * @throws PcaptsError what keeps the file or an interface from being read
  */
 export async function openSource(
   line: CommandLine,
   processUser: ProcessUser | undefined,
   logger: Logger,
+  watchSource?: WatchSource,
 ): Promise<OpenedSource> {
   if (line.values.read.length > 0) {
     return { source: await openFiles(line, logger), interfaces: [] };
   }
-  const interfaces = await openInterfaces(line, processUser, logger);
+  const interfaces = await openInterfaces(line, processUser, logger, watchSource);
   for (const each of interfaces) logger.info(describeCapture(each));
   const { mergeLiveSources } = await import("../capture/several-sources.ts");
   return { source: mergeLiveSources(interfaces), interfaces };
@@ -115,6 +120,7 @@ async function openInterfaces(
   line: CommandLine,
   processUser: ProcessUser | undefined,
   logger: Logger,
+  watchSource: WatchSource = (source) => Promise.resolve(source),
 ): Promise<readonly LiveSource[]> {
   const { values } = line;
   const { openLiveSource } = await import("../capture/open-live-source.ts");
@@ -138,7 +144,7 @@ async function openInterfaces(
         timeStampType: values["time-stamp-type"],
         processUser,
       };
-      opened.push(await openLiveSource(options, values.engine, logger));
+      opened.push(await watchSource(await openLiveSource(options, values.engine, logger)));
     }
   } catch (error) {
     await Promise.all(opened.map((source) => source.stop()));

@@ -13,6 +13,7 @@ import { readKafkaSettings } from "./command-settings.ts";
 import { openSource, snapLengthOf } from "./open-source.ts";
 import { dropPrivileges, findUser } from "./privileges.ts";
 import { listFields, type PartReport, runToEnd } from "./run-to-end.ts";
+import { openRunService } from "./run-service.ts";
 import { formatInterfaceCounters, formatProduceSummary } from "./summary-text.ts";
 import { createTextPrinter } from "./text-output.ts";
 
@@ -52,7 +53,8 @@ async function produce(
 ): Promise<number> {
   const { values, given } = line;
   const { logger } = context;
-  const { source, interfaces } = await openSource(line, user, logger);
+  const service = await openRunService("producer", values, context);
+  const { source, interfaces } = await openSource(line, user, logger, service?.watchSource);
   if (user !== undefined) dropPrivileges(user, logger, keytabOf(settings.client));
   const { producePackets } = await import("../pipeline/produce-packets.ts");
 
@@ -73,6 +75,7 @@ async function produce(
       captureSelf: values["capture-self"],
       snapLengthBytes: given.has("snaplen") ? snapLengthOf(values.snaplen) : undefined,
       flushTimeoutMs: values["flush-timeout"] * 1000,
+      observer: service?.observer,
       prettyPrint:
         every === 0
           ? undefined
@@ -85,6 +88,7 @@ async function produce(
     logger,
   );
   stop = () => run.stop();
+  service?.watchProducer(run);
   return runToEnd(
     run,
     {

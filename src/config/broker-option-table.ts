@@ -83,7 +83,7 @@ export const BROKER_OPTION_TABLE = [
   {
     long: "log-format",
     mode: "broker",
-    value: { type: "choice", choices: ["text", "json"] },
+    value: { type: "choice", choices: ["text", "json", "journal"] },
     valueName: "F",
     default: "text",
     help: "how messages are written on stderr",

@@ -200,10 +200,10 @@ export const OPTION_TABLE = [
   {
     long: "log-format",
     mode: "both",
-    value: { type: "choice", choices: ["text", "json"] },
+    value: { type: "choice", choices: ["text", "json", "journal"] },
     valueName: "F",
     default: "text",
-    help: "how messages are written on stderr",
+    help: "how messages are written on stderr; journal has systemd's levels instead of times",
     brief: true,
   },
   {
@@ -229,6 +229,21 @@ export const OPTION_TABLE = [
     valueName: "S",
     default: "0",
     help: "print the counters every S seconds, as on SIGUSR1; 0 prints none",
+  },
+  {
+    long: "metrics",
+    mode: "both",
+    value: { type: "text" },
+    valueName: "HOST:PORT",
+    help: "serve metrics for Prometheus there, /healthz and /readyz; port 0 takes a free one",
+  },
+  {
+    long: "stall-timeout",
+    mode: "both",
+    value: { type: "decimal", min: 0.1, max: 86_400, unit: "seconds" },
+    valueName: "S",
+    default: "15",
+    help: "seconds until frames that go in and do not come out are trouble, for --metrics and systemd",
   },
   {
     long: "linktype",

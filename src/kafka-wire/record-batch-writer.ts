@@ -60,6 +60,11 @@ export class RecordBatchWriter {
     this.#limit = Math.min(limitBytes, buffer.length);
   }
 
+  /** Timestamp of its first record. */
+  get firstTimestampMs(): number {
+    return this.#baseTimestampMs;
+  }
+
   /** Latest timestamp of its records. */
   get maxTimestampMs(): number {
     return this.#maxTimestampMs;

@@ -17,6 +17,11 @@ export class BatchMemory {
     this.#limitBytes = limitBytes;
   }
 
+  /** Bytes that are lent at the moment. */
+  get lentBytes(): number {
+    return this.#lentBytes;
+  }
+
   /**
    * Lends a buffer.
    *

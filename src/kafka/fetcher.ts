@@ -9,6 +9,7 @@ import { authorizationError, isAuthorizationError } from "./authorization-error.
 import { BackOff } from "./back-off.ts";
 import type { BrokerConnection } from "./broker-connection.ts";
 import type { FetcherOptions, KafkaClientOptions } from "./client-options.ts";
+import type { ClientObserver } from "./client-observer.ts";
 import { ConnectionError } from "./connection-error.ts";
 import { FrameDecoder } from "./frame-decoder.ts";
 import type { CaptureRange, FetchedChunk } from "./frame-decoder.ts";
@@ -44,6 +45,7 @@ export interface FetcherSetup {
   readonly range?: CaptureRange | undefined;
   /** Called when records are met whose timestamps are not their capture times, and `range` ends. */
   readonly onPublishTimes?: (() => void) | undefined;
+  readonly observer?: ClientObserver | undefined;
   /** Called each time the end of a partition is reached. */
   readonly onEndOfPartition?: (partition: number, offset: bigint) => void;
 }
@@ -78,6 +80,8 @@ export class Fetcher {
   readonly #outage: Outage;
   readonly #atEnd = new Set<number>();
   readonly #paused = new Set<number>();
+  /** Offset behind what was handed over, and the end as it was last seen, by partition. */
+  readonly #progress = new Map<number, { position: bigint; end: bigint | undefined }>();
   /** Answers about a partition that are not dealt with. */
   readonly #undelivered = new Map<number, number>();
   #until: ReadonlyMap<number, bigint> | undefined;
@@ -97,7 +101,10 @@ export class Fetcher {
     this.#leaders = setup.leaders;
     this.#outage = new Outage(`read topic "${setup.topic}"`, setup.logger);
     this.#backOff = new BackOff(setup.client.retryBackoffMs, setup.client.retryBackoffMaxMs);
-    for (const partition of setup.start.keys()) this.#finishIfAtEnd(partition);
+    for (const [partition, position] of setup.start) {
+      this.#progress.set(partition, { position, end: undefined });
+      this.#finishIfAtEnd(partition);
+    }
   }
 
   /**
@@ -117,6 +124,7 @@ export class Fetcher {
         let nextOffset: bigint | undefined;
         for await (const chunk of this.#decode(response, fetched)) {
           ({ nextOffset } = chunk);
+          this.#progressOf(fetched.partition).position = nextOffset;
           if (chunk.isPast === true) this.#positions.delete(fetched.partition);
           yield chunk;
           if (chunk.failure !== undefined)
@@ -141,6 +149,16 @@ export class Fetcher {
   /** Frames left out because they were captured outside of `range`. */
   get outOfRange(): number {
     return this.#decoder.outOfRange;
+  }
+
+  /** How many records are behind what was handed over, by partition; undefined before the first answer. */
+  lag(): ReadonlyMap<number, number | undefined> {
+    return new Map(
+      [...this.#progress].map(([partition, { position, end }]) => [
+        partition,
+        end === undefined ? undefined : Math.max(0, Number(end - position)),
+      ]),
+    );
   }
 
   /**
@@ -305,14 +323,17 @@ export class Fetcher {
     connection: BrokerConnection,
     positions: readonly FetchPosition[],
   ): Promise<FetchResponse> {
-    const { topic, options } = this.#setup;
-    return connection.send(
+    const { topic, options, observer } = this.#setup;
+    const sentMs = performance.now();
+    const answer = await connection.send(
       encodeFetch(connection.versionOf("Fetch"), topic, positions, {
         ...options,
         maxBytes: Math.min(options.maxBytes, LARGEST_ANSWER_BYTES),
         readCommitted: options.isolation === "read_committed",
       }),
     );
+    observer?.fetchAnswered(performance.now() - sentMs, answer.bytes.length);
+    return answer;
   }
 
   /**
@@ -327,6 +348,10 @@ export class Fetcher {
       const offset = from.get(partition);
       if (offset === undefined || !this.#positions.has(partition)) continue;
       if (errorCode === KAFKA_ERROR_CODE.NONE) {
+        this.#progressOf(partition).end =
+          this.#setup.options.isolation === "read_committed"
+            ? fetched.lastStableOffset
+            : fetched.highWatermark;
         const next = nextOffsetOf(answer.bytes, recordsStart, recordsEnd) ?? offset;
         this.#positions.set(partition, next);
         this.#finishIfAtEnd(partition);
@@ -338,6 +363,10 @@ export class Fetcher {
       }
     }
     return stale;
+  }
+
+  #progressOf(partition: number): { position: bigint; end: bigint | undefined } {
+    return this.#progress.get(partition)!;
   }
 
   #throwIfFinal(partition: number, errorCode: number): void {

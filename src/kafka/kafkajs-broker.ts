@@ -168,6 +168,11 @@ export class KafkajsBroker {
     return this.#open.get("requests")?.isOpen() === true;
   }
 
+  /** True when a connection for whatever purpose is open. */
+  get isConnected(): boolean {
+    return [...this.#open.values()].some((connection) => connection.isOpen());
+  }
+
   /** Addresses of both ends of each open connection. */
   get paths(): readonly BrokerPath[] {
     return [...this.#open.values()].flatMap((connection) => connection.path ?? []);

@@ -19,6 +19,10 @@ export interface SenderHost {
   /** Partitions that this node leads at the moment. */
   queuesOf(nodeId: number): readonly PartitionQueue[];
   now(): number;
+  /** A request was answered after so long. */
+  produceAnswered(tookMs: number): void;
+  /** A request with so many batches was lost. */
+  produceLost(batches: number): void;
   /** Open batches born before this time are sent although they are not full. */
   openBefore(now: number): number;
   answered(queue: PartitionQueue, batch: Batch, answer: ProducePartitionResponse): void;
@@ -117,10 +121,13 @@ export class LeaderSender {
         taken.map(({ queue, batch }) => ({ partition: queue.partition, batch: batch.sealed! })),
       );
       let answers: readonly ProducePartitionResponse[];
+      const sentMs = this.#host.now();
       try {
         ({ partitions: answers } = await connection.send(request));
+        this.#host.produceAnswered(this.#host.now() - sentMs);
       } catch (error) {
         for (const { queue, batch } of taken) queue.returned(batch);
+        this.#host.produceLost(taken.length);
         this.#host.connectionFailed(this.#nodeId, error as Error);
         return;
       } finally {

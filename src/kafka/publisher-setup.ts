@@ -1,5 +1,6 @@
 import type { Logger } from "../logger.ts";
 import type { KafkaClientOptions, PublisherOptions } from "./client-options.ts";
+import type { ClientObserver } from "./client-observer.ts";
 import type { Delivery } from "./delivery.ts";
 import type { FrameHeaderOptions } from "./frame-headers.ts";
 import type { PublishableTopic } from "./topic.ts";
@@ -20,6 +21,9 @@ export interface PublisherSetup {
   readonly stopSignal: AbortSignal;
   readonly flushTimeoutMs: number;
   readonly onDelivery?: (delivery: Delivery) => void;
+  readonly observer?: ClientObserver | undefined;
+  /** Record timestamps are of frames that are captured now, so that a batch's age begins there. */
+  readonly isLive?: boolean;
   /** Wall clock in milliseconds, for publish times. */
   readonly wallClock?: () => number;
 }

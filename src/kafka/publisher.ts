@@ -44,6 +44,7 @@ export class Publisher {
   readonly #setup: PublisherSetup;
   readonly #queues: readonly PartitionQueue[];
   readonly #batcher: FrameBatcher;
+  readonly #memory: BatchMemory;
   readonly #senders = new Map<number, LeaderSender>();
   readonly #wallClock: () => number;
   readonly #retries: SendRetries;
@@ -81,6 +82,7 @@ export class Publisher {
       Math.max(MIN_BATCH_BYTES, Math.floor(options.queueBytes / (2 * partitionCount))),
     );
     const memory = new BatchMemory(bufferBytes, options.queueBytes);
+    this.#memory = memory;
     this.#queues = this.#createQueues(identity, memory, codec);
     this.#batcher = new FrameBatcher({
       queues: this.#queues,
@@ -170,6 +172,11 @@ export class Publisher {
   /** True when idempotence is on. */
   get isIdempotent(): boolean {
     return this.#queues[0]!.identity.producerId !== NO_PRODUCER_ID;
+  }
+
+  /** Memory that is lent to frames that are held, of `queue.buffering.max.kbytes`. */
+  get heldBytes(): number {
+    return this.#memory.lentBytes;
   }
 
   /** Frames that are held: never sent, and sent without an answer so far. */
@@ -294,6 +301,8 @@ export class Publisher {
       connectionTo: (nodeId) => transport.connectionTo(nodeId, "requests"),
       queuesOf: (nodeId) => this.#queuesByLeader.get(nodeId) ?? [],
       now: () => performance.now(),
+      produceAnswered: (tookMs) => this.#setup.observer?.produceAnswered(tookMs),
+      produceLost: (batches) => this.#setup.observer?.batchesReturned(batches),
       openBefore: (now) => (this.#flushing ? now : now - options.lingerMs),
       answered: (queue, batch, answer) => this.#answered(queue, batch, answer),
       connectionFailed: (nodeId, error) =>
@@ -326,6 +335,7 @@ export class Publisher {
         logger.debug(`partition ${queue.partition}: ${verdict.reason}, sending again`);
         this.#outage.failed([queue.partition], verdict.reason);
         if (answer.errorCode === KAFKA_ERROR_CODE.UNKNOWN_TOPIC_OR_PARTITION) queue.logLost();
+        this.#setup.observer?.batchesReturned(1);
         queue.returned(batch);
         this.#retries.later(verdict.staleLeader, [queue]);
         break;
@@ -337,8 +347,9 @@ export class Publisher {
   }
 
   #acknowledged(queue: PartitionQueue, batch: Batch, baseOffset: bigint): void {
-    const { onDelivery } = this.#setup;
-    const { recordCount } = batch.writer;
+    const { onDelivery, observer } = this.#setup;
+    const { recordCount, length } = batch.writer;
+    observer?.batchAcknowledged(length, this.#ageOf(batch));
     this.#retries.reset();
     this.#outage.ended(queue.partition);
     this.#counts.acknowledged += recordCount;
@@ -351,6 +362,14 @@ export class Publisher {
     queue.acknowledged(batch, baseOffset);
     // Last, because whoever prints may fail; the memory is not used again before this returns.
     if (delivery !== undefined) onDelivery?.(delivery);
+  }
+
+  #ageOf({ writer, bornMs }: Batch): number {
+    const { isLive = false } = this.#setup;
+    const agedMs = isLive
+      ? this.#wallClock() - writer.firstTimestampMs
+      : performance.now() - bornMs;
+    return Math.max(0, agedMs);
   }
 
   #connectionFailed(error: Error, queues: readonly PartitionQueue[]): void {

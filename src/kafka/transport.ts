@@ -21,6 +21,13 @@ import { findMismatch } from "./listener-probe.ts";
 /** Result of asking for a topic: who leads each partition (-1 nobody), or Kafka's error code. */
 export type TopicLookup = { readonly leaders: readonly number[] } | { readonly errorCode: number };
 
+/** A broker, and whether it is connected to. */
+export interface BrokerState {
+  /** host:port */
+  readonly address: string;
+  readonly isConnected: boolean;
+}
+
 /**
  * The way to the brokers: which there are, who leads, open connections.
  */
@@ -55,6 +62,8 @@ export interface Transport {
   defaultReplicationFactor(): Promise<number>;
   /** Where brokers are reached: those of the metadata, and the bootstrap server in use. */
   brokers(): readonly BrokerAddress[];
+  /** The same brokers, and whether a connection to each is open. */
+  connections(): readonly BrokerState[];
   /** Addresses of both ends of each open connection. */
   paths(): readonly BrokerPath[];
   /** Resolves at the next change of `brokers()`, or new connection. */
@@ -311,6 +320,10 @@ class ClusterTransport implements Transport {
 
   brokers(): readonly BrokerAddress[] {
     return this.#known().map(({ host, port }) => ({ host, port }));
+  }
+
+  connections(): readonly BrokerState[] {
+    return this.#known().map(({ address, isConnected }) => ({ address, isConnected }));
   }
 
   paths(): readonly BrokerPath[] {

@@ -20,7 +20,8 @@ import { TopicFilter } from "./topic-filter.ts";
 import { TopicReading } from "./topic-reading.ts";
 import { asOutputError } from "./output-error.ts";
 import { formatEndOfPartition } from "./packet-text.ts";
-import type { ConsumeOptions, ConsumeSummary, Run } from "./pipeline-options.ts";
+import type { ConsumeOptions, ConsumeSummary } from "./pipeline-options.ts";
+import type { ConsumerRun, ConsumerStatus } from "./run-status.ts";
 import { readAsMember } from "./read-as-member.ts";
 
 /** How often a topic that is missing is looked for. */
@@ -47,7 +48,7 @@ export function consumePackets(
   output: Writable | RingOptions,
   options: ConsumeOptions,
   logger: Logger,
-): Run<ConsumeSummary> {
+): ConsumerRun {
   return new ConsumeRun(output, options, logger);
 }
 
@@ -67,7 +68,7 @@ interface Extent {
   readonly end: ReadonlyMap<number, bigint>;
 }
 
-class ConsumeRun implements Run<ConsumeSummary> {
+class ConsumeRun implements ConsumerRun {
   readonly done: Promise<ConsumeSummary>;
   readonly #target: Writable | RingOptions;
   readonly #options: ConsumeOptions;
@@ -80,6 +81,8 @@ class ConsumeRun implements Run<ConsumeSummary> {
   /** When all has to be done with, once there was a stop. */
   #deadlineMs: number | undefined;
   readonly #filter: TopicFilter | undefined;
+  #transport: Transport | undefined;
+  #isTopicKnown = false;
   #fetcher: Fetcher | undefined;
   #reading: TopicReading | undefined;
   /** Counts of readings that are over: a group that changes begins another. */
@@ -146,9 +149,18 @@ class ConsumeRun implements Run<ConsumeSummary> {
     };
   }
 
+  status(): ConsumerStatus {
+    return {
+      brokers: this.#transport?.connections() ?? [],
+      isTopicKnown: this.#isTopicKnown,
+      lag: this.#fetcher?.lag() ?? new Map(),
+    };
+  }
+
   async #run(): Promise<ConsumeSummary> {
     const { kafka, linkType, headerNow } = this.#options;
     const transport = createTransport(kafka, this.#logger);
+    this.#transport = transport;
     // A reader that goes away also ends a run that waits for frames.
     if ("on" in this.#target) this.#target.on("error", () => this.stop());
     if (linkType !== undefined || headerNow) this.#output.begin(linkType ?? LINKTYPE_ETHERNET);
@@ -181,6 +193,7 @@ class ConsumeRun implements Run<ConsumeSummary> {
     this.#logger.debug(`Connecting to Kafka; ${describeClient(kafka)}`);
     await transport.connect(signal);
     const { leaders, isNew } = await this.#waitForTopic(transport);
+    this.#isTopicKnown = true;
     const allPartitions = [...leaders.keys()];
     const [begin, end] = await Promise.all([
       this.#listOffsets(transport, leaders, allPartitions, "begin"),
@@ -304,6 +317,7 @@ class ConsumeRun implements Run<ConsumeSummary> {
       until: exitAtEnd || this.#isRangeOver ? (this.#rangeEnd ?? end) : undefined,
       options: fetcher,
       client: kafka,
+      observer: this.#options.observer,
       range,
       onPublishTimes: () => {
         this.#logger.info(

@@ -5,6 +5,7 @@ import type {
   PublisherOptions,
   StartPosition,
 } from "../kafka/client-options.ts";
+import type { ClientObserver } from "../kafka/client-observer.ts";
 import type { CaptureRange } from "../kafka/frame-decoder.ts";
 
 /** Text for people instead of, or beside, frames. */
@@ -51,6 +52,8 @@ export interface ProduceOptions {
   /** How long to wait for acknowledgements after `stop()`. */
   readonly flushTimeoutMs: number;
   readonly prettyPrint: PrettyPrint | undefined;
+  /** Told of requests and batches, for those who measure. */
+  readonly observer?: ClientObserver | undefined;
 }
 
 /** How frames are put in order. */
@@ -96,6 +99,8 @@ export interface ConsumeOptions {
   readonly flushTimeoutMs: number;
   /** Replaces the pcap output when given. */
   readonly prettyPrint: PrettyPrint | undefined;
+  /** Told of requests, for those who measure. */
+  readonly observer?: ClientObserver | undefined;
 }
 
 /** A producer or consumer at work. */

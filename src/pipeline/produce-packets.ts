@@ -17,7 +17,8 @@ import { CaptureLimit } from "./capture-limit.ts";
 import { OwnTraffic } from "./own-traffic.ts";
 import { DeliveryPrinter, printReceived } from "./print-packets.ts";
 import { asOutputError } from "./output-error.ts";
-import type { ProduceOptions, ProduceSummary, Run } from "./pipeline-options.ts";
+import type { ProduceOptions, ProduceSummary } from "./pipeline-options.ts";
+import type { ProducerRun, ProducerStatus } from "./run-status.ts";
 
 /**
  * Publishes every frame of a source to a topic.
@@ -37,17 +38,19 @@ export function producePackets(
   source: FrameSource,
   options: ProduceOptions,
   logger: Logger,
-): Run<ProduceSummary> {
+): ProducerRun {
   return new ProduceRun(source, options, logger);
 }
 
-class ProduceRun implements Run<ProduceSummary> {
+class ProduceRun implements ProducerRun {
   readonly done: Promise<ProduceSummary>;
   readonly #source: FrameSource;
   readonly #options: ProduceOptions;
   readonly #logger: Logger;
   readonly #stopping = new AbortController();
+  #transport: Transport | undefined;
   #publisher: Publisher | undefined;
+  #isCapturing = false;
   #ownTraffic: OwnTraffic | undefined;
   #publishFailure: unknown;
   #captured = 0;
@@ -94,9 +97,19 @@ class ProduceRun implements Run<ProduceSummary> {
     };
   }
 
+  status(): ProducerStatus {
+    return {
+      brokers: this.#transport?.connections() ?? [],
+      isTopicKnown: this.#publisher !== undefined,
+      isCapturing: this.#isCapturing,
+      queuedBytes: this.#publisher?.heldBytes ?? 0,
+    };
+  }
+
   async #run(): Promise<ProduceSummary> {
     const { kafka } = this.#options;
     const transport = createTransport(kafka, this.#logger);
+    this.#transport = transport;
     try {
       await this.#publishAll(transport);
     } catch (error) {
@@ -156,6 +169,8 @@ class ProduceRun implements Run<ProduceSummary> {
       logger: this.#logger,
       stopSignal: this.#stopping.signal,
       flushTimeoutMs: this.#options.flushTimeoutMs,
+      observer: this.#options.observer,
+      isLive: this.#source.kind === "live",
       ...(printer && { onDelivery: (delivery: Delivery) => printer.print(delivery) }),
     };
     return persistently("get a producer id", kafka, this.#stopping.signal, () =>
@@ -191,12 +206,14 @@ class ProduceRun implements Run<ProduceSummary> {
     const chunks = this.#source.chunks()[Symbol.asyncIterator]();
     let next = chunks.next();
     this.#logger.info("Starting packet capture");
+    this.#isCapturing = true;
     try {
       for (let result = await next; result.done !== true; result = await next) {
         yield result.value;
         next = chunks.next();
       }
     } finally {
+      this.#isCapturing = false;
       await chunks.return?.();
     }
   }

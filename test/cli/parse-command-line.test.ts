@@ -15,7 +15,7 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
   ["-p -r x --partitions 0", /--partitions expects a whole number from 1 to 100000/],
   ["-c --connect-timeout never", /--connect-timeout expects a number of seconds/],
   ["-c -ll loud", /-ll, --log-level expects DEBUG, INFO, WARN or ERROR, not "loud"/],
-  ["-c --log-format xml", /--log-format expects text or json/],
+  ["-c --log-format xml", /--log-format expects text, json or journal/],
   ["-c -t a/b", /-t, --kafka-topic expects a topic name/],
   ["-c --kafka x", /Flag "--kafka" is ambiguous: it could be --kafka-broker, --kafka-topic/],
   ["-pi eth0", /short flags are not grouped/],

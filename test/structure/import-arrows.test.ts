@@ -8,10 +8,21 @@ import { projectRoot } from "../brokers.ts";
 
 /** Which folder of src may import from which; imports of types count. Everything may import the root files. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
-  cli: ["config", "pipeline", "capture", "kafka", "broker", "capture-file", "packet", "bytes"],
+  cli: [
+    "config",
+    "pipeline",
+    "capture",
+    "kafka",
+    "broker",
+    "service",
+    "capture-file",
+    "packet",
+    "bytes",
+  ],
   // The option tables build options of these; only their types are needed.
   config: ["kafka", "packet", "bytes"],
   pipeline: ["capture", "kafka", "capture-file", "packet", "bytes"],
+  service: ["pipeline", "capture", "kafka", "packet", "bytes"],
   broker: ["kafka-wire", "packet", "bytes"],
   kafka: ["kafka-wire", "packet", "bytes"],
   capture: ["capture-file", "packet", "bytes"],
