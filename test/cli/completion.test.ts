@@ -47,7 +47,7 @@ test("pcapts --completion SHELL prints the script of that shell, and of no other
 test("bash completes flags, choices, positions, properties and their values", () => {
   assert.deepEqual(completeInBash("pcapts --log-"), ["--log-level", "--log-format"]);
   assert.deepEqual(completeInBash("pcapts -c -ll D"), ["DEBUG"]);
-  assert.deepEqual(completeInBash("pcapts --log-format=j"), ["json"]);
+  assert.deepEqual(completeInBash("pcapts --log-format=js"), ["json"]);
   assert.deepEqual(completeInBash("pcapts -o "), ["begin", "end", "stored"]);
   assert.deepEqual(completeInBash("pcapts -X ling"), ["linger.ms="]);
   assert.deepEqual(completeInBash("pcapts -Xling"), ["-Xlinger.ms="]);
