@@ -134,8 +134,18 @@ export class RunService {
       .catch(() => {})
       .finally(() => {
         clearInterval(timer);
-        this.#manager?.stopping();
+        this.#sayEnd();
       });
+  }
+
+  #sayEnd(): void {
+    if (this.#manager === undefined) return;
+    this.#manager.stopping();
+    if (this.#interfaces.length === 0) return;
+    const names = this.#interfaces.map(({ name }) => name).join(", ");
+    this.#context.logger.info(
+      `What ${names} receives from now until the next start is not captured`,
+    );
   }
 
   #look({ health, describe, isStarted }: Started): void {
