@@ -116,11 +116,9 @@ export function decodePcapHeader(bytes: Uint8Array): PcapFileHeader | undefined 
   };
 }
 
-/** True for the versions that libpcap reads: 2.0 to 2.4, and DG/UX's 543.0. */
+/** True for version 2, a later minor version being read as 2.4, as Wireshark does, and DG/UX's 543.0. */
 export function isKnownPcapVersion({ versionMajor, versionMinor }: PcapFileHeader): boolean {
-  return (
-    (versionMajor === 2 && versionMinor <= 4) || (versionMajor === DGUX_MAJOR && versionMinor === 0)
-  );
+  return versionMajor === 2 || (versionMajor === DGUX_MAJOR && versionMinor === 0);
 }
 
 /**

@@ -70,7 +70,7 @@ export class PcapReader implements CaptureReader {
     if (!isKnownPcapVersion(header)) {
       const { versionMajor, versionMinor } = header;
       throw bytes.notACapture(
-        `it is of version ${versionMajor}.${versionMinor} of the pcap format; 2.0 to 2.4 are read`,
+        `it is of version ${versionMajor}.${versionMinor} of the pcap format; version 2 is read`,
       );
     }
     const more = new Uint8Array(header.headerBytes - PCAP_HEADER_BYTES);

@@ -150,8 +150,10 @@ export class PcapngReader implements CaptureReader {
   #beginSection(at: number, length: number): boolean {
     if (length < 28) return this.#fail(`a section header claims ${length} bytes`);
     const major = this.#readHalf(at + 12);
-    if (major !== 1) {
-      return this.#fail(`a section is of version ${major}.${this.#readHalf(at + 14)}, not 1.0`);
+    const minor = this.#readHalf(at + 14);
+    // The format's description has 1.2 mean the same; libpcap and Wireshark read no other.
+    if (major !== 1 || (minor !== 0 && minor !== 2)) {
+      return this.#fail(`a section is of version ${major}.${minor}, not 1.0`);
     }
     this.#known.beginSection();
     return true;

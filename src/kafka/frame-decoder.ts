@@ -313,7 +313,7 @@ export class FrameDecoder {
         const headers = this.#headers;
         headers.decode(bytes, records.headersStart, records.recordEnd, records.headerCount);
         if (nanosecond) fraction += headers.nanoseconds;
-        if (headers.wireLength > valueLength) wireLength = headers.wireLength;
+        if (headers.wireLength >= 0) wireLength = headers.wireLength;
         index = this.#findInterface(headers);
         if (index > 0) this.#interfaceOf ??= new Uint16Array(this.#frameCount + 64);
       }

@@ -78,7 +78,7 @@ export class FrameHeaderEncoder {
   ): number {
     const { all } = this.#options;
     const fixed = this.#statics[interfaceIndex]!;
-    const withWireLength = all || wireLength > capturedLength;
+    const withWireLength = all || wireLength !== capturedLength;
     const withNanoseconds = all || nanoseconds > 0;
     if (fixed.count === 0 && !withWireLength && !withNanoseconds) {
       this.bytes[0] = 0;

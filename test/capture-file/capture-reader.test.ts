@@ -126,6 +126,7 @@ test("old versions swap the lengths of a frame: 2.2 and 543.0 always, 2.3 where 
     [2, 3, true],
     [2, 3, false],
     [2, 4, false],
+    [2, 9, false],
   ] as const) {
     const file = buildCapture({ frames: [shape, shape] });
     file.writeUInt16LE(major, 4);

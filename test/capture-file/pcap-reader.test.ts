@@ -165,7 +165,7 @@ test("a frame of an impossible length ends the file with its position", async ()
 test("what is not a pcap file is named for what it is", async () => {
   const header = buildCapture({ frames: [] });
   const laterVersion = Buffer.from(header);
-  laterVersion.writeUInt16LE(5, 6);
+  laterVersion.writeUInt16LE(3, 4);
   for (const [file, message] of [
     [Buffer.alloc(0), /empty \(0 bytes\)/],
     [header.subarray(0, 23), /: it is cut at byte 23, within the 24 bytes of its header$/],
@@ -175,7 +175,7 @@ test("what is not a pcap file is named for what it is", async () => {
     [Buffer.from("1f8b08000000000000030000000000000000000000000000", "hex"), /gzip/],
     [Buffer.from("28b52ffd0000000000000000000000000000000000000000", "hex"), /zstd/],
     [Buffer.from("736e6f6f7000000000000002000000040000000000000000", "hex"), /snoop/],
-    [laterVersion, /version 2\.5 of the pcap format; 2\.0 to 2\.4 are read/],
+    [laterVersion, /version 3\.4 of the pcap format; version 2 is read/],
   ] as const) {
     const { error } = await readAll(file);
     assert.ok(error instanceof PcaptsError);

@@ -253,12 +253,23 @@ test("a first section that is none is refused while opening", async () => {
       Buffer.from("0a0d0d0a1c0000004d3c2b1a02000000ffffffffffffffff1c000000", "hex"),
       /version 2\.0, not 1\.0/,
     ],
+    [
+      Buffer.from("0a0d0d0a1c0000004d3c2b1a01000100ffffffffffffffff1c000000", "hex"),
+      /version 1\.1, not 1\.0/,
+    ],
   ] as const) {
     const { error } = await readWholeCapture(file);
     assert.ok(error instanceof PcaptsError);
     assert.equal(error.code, "FILE_NOT_A_CAPTURE");
     assert.match(error.message, message);
   }
+});
+
+test("a section of version 1.2 is read as one of 1.0", async () => {
+  const { file } = new PcapngBuilder().section().interface().enhancedPacket(0, MICROS, data(9));
+  file.writeUInt16LE(2, 14);
+  const { frames, error } = await readWholeCapture(file);
+  assert.deepEqual([frames.length, error], [1, undefined]);
 });
 
 test("a section without interfaces or frames is an empty capture", async () => {

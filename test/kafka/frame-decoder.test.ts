@@ -36,7 +36,8 @@ const arbitraryFrames = (maxLength: number): fc.Arbitrary<Frame[]> =>
       seconds: fc.integer({ min: 0, max: 0xffff_ffff }),
       micros: fc.integer({ min: 0, max: 999_999 }),
       nanos: fc.constantFrom(0, 0, 1, 999),
-      wireExtra: fc.constantFrom(0, 0, 0, 1, 9000),
+      // Broken captures have frames that were shorter on the wire than they are.
+      wireExtra: fc.constantFrom(0, 0, 0, 1, 9000, -1),
       interfaceIndex: fc.constantFrom(0, 0, 0, 1),
     }),
     { minLength: 1, maxLength: 150 },
@@ -55,7 +56,8 @@ function encode(
     const writer = new RecordBatchWriter(Buffer.alloc(1 << 20));
     for (const frame of frames.slice(at, at + perBatch)) {
       const { bytes, seconds, micros, nanos, wireExtra, interfaceIndex } = frame;
-      const used = headers.encode(interfaceIndex, bytes.length, bytes.length + wireExtra, nanos);
+      const wireLength = Math.max(0, bytes.length + wireExtra);
+      const used = headers.encode(interfaceIndex, bytes.length, wireLength, nanos);
       assert.ok(writer.append(bytes, 0, bytes.length, seconds, micros, 5, headers.bytes, used));
     }
     const batch = Buffer.from(writer.seal(1n, 0, 0));
@@ -162,7 +164,7 @@ for (const [what, maxLength] of [
             listFrames(chunk),
             frames.map(({ bytes: frame, seconds, micros, nanos, wireExtra, interfaceIndex }) => ({
               bytes: frame.toString("hex"),
-              wireLength: frame.length + wireExtra,
+              wireLength: Math.max(0, frame.length + wireExtra),
               seconds,
               fraction: micros * 1000 + nanos,
               linkType: interfaces[interfaceIndex]!.linkType,
