@@ -131,10 +131,9 @@ test(
     });
     const files = [...cut, ...found.broken];
     const topic = await newTopic();
-    const { status, stderr } = await runPcapts([
-      ...["-p", "-k", bootstrap, "-t", topic],
-      ...files.flatMap((file) => ["-r", file]),
-    ]);
+    const line = ["-p", "-k", bootstrap, "-t", topic];
+    for (const file of files) line.push("-r", file);
+    const { status, stderr } = await runPcapts(line);
     assert.equal(status, 1, stderr);
     for (const file of files) {
       assert.ok(stderr.includes(`ERROR: Cannot read "${file}"`), `${file} in:\n${stderr}`);
