@@ -1,4 +1,5 @@
 import { BROKER_OPTION_TABLE } from "../config/broker-option-table.ts";
+import { EXTCAP_OPTION_TABLE } from "../config/extcap-option-table.ts";
 import { PROPERTY_TABLE, type PropertyRow } from "../config/kafka-properties.ts";
 import { OPTION_TABLE, type OptionRow } from "../config/option-table.ts";
 import type { ValueKind } from "../config/value-kind.ts";
@@ -14,7 +15,20 @@ export type Shell = "bash" | "zsh" | "fish";
 
 const ROWS: readonly OptionRow[] = OPTION_TABLE.filter((row: OptionRow) => !row.comesLater);
 const PROPERTIES: readonly PropertyRow[] = PROPERTY_TABLE;
-const BROKER_ROWS: readonly OptionRow[] = BROKER_OPTION_TABLE;
+/** What may stand instead of flags, with flags of its own. */
+const COMMANDS: readonly {
+  readonly name: string;
+  readonly rows: readonly OptionRow[];
+  readonly help: string;
+}[] = [
+  { name: "broker", rows: BROKER_OPTION_TABLE, help: "a Kafka broker of one node" },
+  {
+    name: "extcap",
+    // A person does not say what Wireshark says.
+    rows: EXTCAP_OPTION_TABLE.filter(({ role }) => role !== "wireshark"),
+    help: "topics as interfaces of Wireshark",
+  },
+];
 const INTERFACES = "/sys/class/net";
 
 /**
@@ -57,8 +71,8 @@ function listPropertyNames(): string[] {
   return PROPERTIES.flatMap((row) => [row.name, ...(row.aliases ?? [])]);
 }
 
-function formatBash(): string {
-  const takingValue = ROWS.filter((row) => row.value.type !== "switch");
+function formatBashCases(rows: readonly OptionRow[]): string {
+  const takingValue = rows.filter((row) => row.value.type !== "switch");
   const cases = takingValue.map((row) => {
     const words = listWords(row.value).join(" ");
     const action =
@@ -73,6 +87,11 @@ function formatBash(): string {
               : `COMPREPLY=($(compgen -W "${words}" -- "$cur"))`;
     return `    ${listNames(row).join(" | ")}) ${action} ;;\n`;
   });
+  return cases.join("");
+}
+
+function formatBash(): string {
+  const commands = COMMANDS.map(({ name }) => name).join(" ");
   const values = PROPERTIES.flatMap((row) => {
     const words = listWords(row.value).join(" ");
     if (words === "") return [];
@@ -94,10 +113,18 @@ ${values.join("")}  esac
 
 _pcapts_value() {
   case "$1" in
-${cases.join("")}    *) return 1 ;;
+${formatBashCases(ROWS)}    *) return 1 ;;
   esac
 }
-
+${COMMANDS.map(
+  ({ name, rows }) => `
+_pcapts_${name}() {
+  case "$1" in
+${formatBashCases(rows)}    *) return 1 ;;
+  esac
+}
+`,
+).join("")}
 _pcapts() {
   local line cur prev
   COMPREPLY=()
@@ -111,17 +138,15 @@ _pcapts() {
     prev="\${cur%%=*}"
     cur="\${cur#*=}"
   fi
-  if [[ $line =~ ^[^[:space:]]+[[:space:]]+broker[[:space:]] ]]; then
-    if [[ $prev == --data-dir ]]; then
-      compopt -o filenames
-      mapfile -t COMPREPLY < <(compgen -d -- "$cur")
-    elif [[ $cur == -* ]]; then
-      COMPREPLY=($(compgen -W "${BROKER_ROWS.flatMap(listNames).join(" ")}" -- "$cur"))
-    fi
+${COMMANDS.map(
+  ({ name, rows }) => `  if [[ $line =~ ^[^[:space:]]+[[:space:]]+${name}[[:space:]] ]]; then
+    _pcapts_${name} "$prev" && return
+    [[ $cur == -* ]] && COMPREPLY=($(compgen -W "${rows.flatMap(listNames).join(" ")}" -- "$cur"))
     return
   fi
-  if [[ $line =~ ^[^[:space:]]+[[:space:]]+b[a-z]*$ ]]; then
-    COMPREPLY=(broker)
+`,
+).join("")}  if [[ $line =~ ^[^[:space:]]+[[:space:]]+[a-z]*$ ]]; then
+    COMPREPLY=($(compgen -W "${commands}" -- "$cur"))
     return
   fi
   _pcapts_value "$prev" && return
@@ -158,7 +183,6 @@ function formatZsh(): string {
       });
     });
   const specs = specsOf(ROWS);
-  const brokerSpecs = specsOf(BROKER_ROWS);
   const properties = PROPERTIES.flatMap((row) => {
     const words = listWords(row.value).join(" ");
     const action = words === "" ? " " : `(${words})`;
@@ -185,16 +209,18 @@ _pcapts_interfaces() {
 
 _pcapts() {
   local -a options
-  if [[ $words[2] == broker ]]; then
+${COMMANDS.map(
+  ({ name, rows }) => `  if [[ $words[2] == ${name} ]]; then
     options=(
-${brokerSpecs.join("\n")}
+${specsOf(rows).join("\n")}
     )
     shift words
     (( CURRENT-- ))
     _arguments $options
     return
   fi
-  options=(
+`,
+).join("")}  options=(
 ${specs.join("\n")}
   )
   _arguments $options
@@ -225,9 +251,10 @@ function formatFish(): string {
     return `${[...parts, `-d ${fishQuote(row.help)}`].join(" ")}\n`;
   };
   const lines = ROWS.map((row) => lineOf(row, []));
-  const brokerLines = BROKER_ROWS.map((row) =>
-    lineOf(row, ["-n '__fish_seen_subcommand_from broker'"]),
-  );
+  const ofCommands = COMMANDS.flatMap(({ name, rows, help }) => [
+    `complete -c pcapts -n __fish_use_subcommand -a ${name} -d ${fishQuote(help)}\n`,
+    ...rows.map((row) => lineOf(row, [`-n '__fish_seen_subcommand_from ${name}'`])),
+  ]);
   const properties = PROPERTIES.flatMap((row) =>
     [row.name, ...(row.aliases ?? [])].flatMap((name) => {
       const words = listWords(row.value);
@@ -241,8 +268,7 @@ function __pcapts_properties
 end
 
 complete -c pcapts -f
-complete -c pcapts -n __fish_use_subcommand -a broker -d ${fishQuote("a Kafka broker of one node")}
-${lines.join("")}${brokerLines.join("")}`;
+${lines.join("")}${ofCommands.join("")}`;
 }
 
 function fishArguments(row: OptionRow): string {

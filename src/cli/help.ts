@@ -1,11 +1,16 @@
 import { BROKER_OPTION_TABLE } from "../config/broker-option-table.ts";
+import { EXTCAP_OPTION_TABLE } from "../config/extcap-option-table.ts";
 import { OPTION_TABLE, type OptionRow } from "../config/option-table.ts";
 
 const WIDTH = 80;
 const HELP_COLUMN = 26;
 
-/** One line for usage errors and the head of the help. */
-export const USAGE_LINE = "usage: pcapts -p (-i X | -r FILE) [flags]   or   pcapts -c [flags]";
+/** One line for usage errors and the head of the help, by the command; "" is pcapts itself. */
+export const USAGE_LINES = {
+  "": "usage: pcapts -p (-i X | -r FILE) [flags]   or   pcapts -c [flags]",
+  broker: "usage: pcapts broker [flags]",
+  extcap: "usage: pcapts extcap (--install | --uninstall) [flags]",
+} as const;
 
 const EXAMPLES = `examples:
   pcapts -p -i eth0 -k kafka1:9092     capture eth0 into the topic "pcap"
@@ -13,7 +18,8 @@ const EXAMPLES = `examples:
   pcapts -c | wireshark -k -i -        watch frames as they come in
 `;
 
-const ENVIRONMENT = `pcapts broker is a Kafka broker of one node; it has a --help of its own.
+const ENVIRONMENT = `pcapts broker is a Kafka broker of one node, pcapts extcap brings topics into
+Wireshark; each has a --help of its own.
 environment:
   PCAPTS_KAFKA_BROKER=HOST:PORT and the like stand for flags,
   PCAPTS_X_LINGER_MS=20 and the like for properties; the command line wins
@@ -50,14 +56,11 @@ export function formatHelp(amount: "brief" | "all"): string {
   const more =
     amount === "all"
       ? ENVIRONMENT
-      : "pcapts --help all shows the rest, pcapts broker --help the broker's.\n";
-  return `${USAGE_LINE}\n\n${sections.join("")}${EXAMPLES}${more}`;
+      : "pcapts --help all shows the rest; pcapts broker and pcapts extcap have a --help.\n";
+  return `${USAGE_LINES[""]}\n\n${sections.join("")}${EXAMPLES}${more}`;
 }
 
-/** The same for `pcapts broker`. */
-export const BROKER_USAGE_LINE = "usage: pcapts broker [flags]";
-
-const BROKER_HEAD = `${BROKER_USAGE_LINE}
+const BROKER_HEAD = `${USAGE_LINES.broker}
 
 A Kafka broker of one node for this machine: topics on disk, consumer groups,
 idempotent producers. It is no cluster: there is one copy of everything, no
@@ -78,6 +81,34 @@ const BROKER_EXAMPLES = `examples:
 export function formatBrokerHelp(): string {
   const rows: readonly OptionRow[] = BROKER_OPTION_TABLE;
   return `${BROKER_HEAD}flags:\n${rows.map(formatRow).join("")}${BROKER_EXAMPLES}`;
+}
+
+const EXTCAP_HEAD = `${USAGE_LINES.extcap}
+
+Topics as interfaces of Wireshark and tshark. What is set with --install is the
+default of every interface; Wireshark asks for the same and wins over it.
+
+`;
+
+const EXTCAP_EXAMPLES = `examples:
+  pcapts extcap --install -k kafka1:9092     topics of kafka1, in Wireshark's list
+  pcapts extcap --install --topics 'pcap*,web' --config kafka.conf
+`;
+
+/**
+ * The help of `pcapts extcap`, from its option table.
+ *
+ * @returns whole lines
+ */
+export function formatExtcapHelp(): string {
+  const rowsOf = (...roles: string[]): string =>
+    EXTCAP_OPTION_TABLE.filter(({ role }) => roles.includes(role))
+      .map(formatRow)
+      .join("");
+  return (
+    `${EXTCAP_HEAD}what to do:\n${rowsOf("person")}settings:\n${rowsOf("setting")}` +
+    `said by Wireshark:\n${rowsOf("wireshark")}${EXTCAP_EXAMPLES}`
+  );
 }
 
 function formatRow(row: OptionRow): string {

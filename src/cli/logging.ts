@@ -14,6 +14,8 @@ export interface LoggingOptions {
   readonly format: "text" | "json" | "journal";
   /** Colour the level; text only. */
   readonly color: boolean;
+  /** File that messages are appended to; default standard error. */
+  readonly file?: string;
 }
 
 /** Counters by name, null being unknown, and what they are of. */
@@ -39,7 +41,7 @@ export interface CommandLogger extends Logger {
 }
 
 /**
- * A logger on standard error, written before the call returns, so that the
+ * A logger on standard error or into a file, written before the call returns, so that the
  * last message of a dying process is not lost.
  *
  * @param options level and form; a line of text is
@@ -81,17 +83,21 @@ export async function createLogger(options: LoggingOptions): Promise<CommandLogg
   };
 }
 
-async function openDestination({ format, color }: LoggingOptions): Promise<DestinationStream> {
-  const stderr = pino.destination({ dest: STDERR, sync: true });
-  stderr.on("error", ignoreClosed);
+async function openDestination({
+  format,
+  color,
+  file,
+}: LoggingOptions): Promise<DestinationStream> {
+  const raw = pino.destination({ dest: file ?? STDERR, append: true, sync: true });
+  raw.on("error", ignoreClosed);
   switch (format) {
     case "json":
-      return stderr;
+      return raw;
     case "journal":
-      return { write: (line) => stderr.write(formatForJournal(line)) };
+      return { write: (line) => raw.write(formatForJournal(line)) };
     case "text": {
       const write = await openText(color);
-      return { write: (line) => stderr.write(write(line)) };
+      return { write: (line) => raw.write(write(line)) };
     }
   }
 }

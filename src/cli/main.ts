@@ -18,11 +18,15 @@ export async function main(): Promise<void> {
       await runBroker(argv.slice(1));
       return;
     }
+    if (argv[0] === "extcap") {
+      await runExtcap(argv.slice(1));
+      return;
+    }
     const answer = await answerQuestion(argv);
     if (answer === undefined) process.exit(await runCommand(argv));
     await writeAnswer(answer);
   } catch (error) {
-    process.stderr.write(await formatFailure(error, argv[0] === "broker"));
+    process.stderr.write(await formatFailure(error, argv));
     process.exitCode = exitStatusOf(error);
   }
 }
@@ -43,6 +47,24 @@ async function runBroker(argv: readonly string[]): Promise<void> {
       return brokerCommand(values, { logger, signals });
     }),
   );
+}
+
+/** `pcapts extcap` is called by Wireshark, which shows what is on standard error. */
+async function runExtcap(argv: readonly string[]): Promise<void> {
+  const { ExtcapLine } = await import("./extcap/extcap-line.ts");
+  const line = new ExtcapLine(argv);
+  if (line.has("help")) {
+    await writeAnswer((await import("./help.ts")).formatExtcapHelp());
+    return;
+  }
+  const { extcapCommand } = await import("./extcap/extcap-command.ts");
+  const { text, status } = await extcapCommand(line, {
+    variables: process.env,
+    signals: catchStopSignals(),
+    sayError: (message) => process.stderr.write(`${message}\n`),
+  });
+  await writeAnswer(text);
+  process.exit(status);
 }
 
 /** `--help` and `--version` win over all else on the line, right or wrong, as under argparse. */
@@ -150,11 +172,14 @@ function isUsageError(error: unknown): error is PcaptsError {
 }
 
 /** Errors that come before there is a logger, and wrong use whenever it is found. */
-async function formatFailure(error: unknown, isBroker: boolean): Promise<string> {
-  const message = `pcapts: error: ${formatError(error, false)}\n`;
+async function formatFailure(error: unknown, argv: readonly string[]): Promise<string> {
+  const text = formatError(error, false);
+  // Wireshark shows it in a box of its own.
+  if (argv[0] === "extcap" && argv.includes("--extcap-interface")) return `${text}\n`;
+  const message = `pcapts: error: ${text}\n`;
   if (!isUsageError(error)) return message;
-  const { BROKER_USAGE_LINE, USAGE_LINE } = await import("./help.ts");
-  return isBroker
-    ? `${BROKER_USAGE_LINE}\n${message}pcapts broker --help lists the flags\n`
-    : `${USAGE_LINE}\n${message}pcapts --help lists the flags\n`;
+  const { USAGE_LINES } = await import("./help.ts");
+  const command = argv[0] === "broker" || argv[0] === "extcap" ? argv[0] : "";
+  const program = `pcapts ${command}`.trimEnd();
+  return `${USAGE_LINES[command]}\n${message}${program} --help lists the flags\n`;
 }

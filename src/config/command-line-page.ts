@@ -1,4 +1,5 @@
 import { BROKER_OPTION_TABLE } from "./broker-option-table.ts";
+import { EXTCAP_OPTION_TABLE } from "./extcap-option-table.ts";
 import { formatTable } from "./markdown-table.ts";
 import { OPTION_TABLE, type OptionRow } from "./option-table.ts";
 import { describeValue } from "./value-kind.ts";
@@ -46,6 +47,13 @@ These are known, and refused with what to do meanwhile.
 
 `;
 
+const EXTCAP = `## pcapts extcap
+
+\`pcapts extcap\` makes topics interfaces of Wireshark and tshark, as [wireshark.md](wireshark.md) tells. It has these
+flags; variables of the environment stand for settings that a consumer has, too.
+
+`;
+
 /**
  * docs/command-line.md, from the option table.
  *
@@ -64,6 +72,7 @@ export function formatCommandLinePage(): string {
     ...sections,
     ...(later.length === 0 ? [] : [`${NOT_THERE_YET}${formatLater(later)}`]),
     `${BROKER}${formatOptions(BROKER_OPTION_TABLE)}`,
+    `${EXTCAP}${formatOptions(EXTCAP_OPTION_TABLE)}`,
     PROPERTIES,
   ].join("\n");
 }

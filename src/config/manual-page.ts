@@ -1,4 +1,5 @@
 import { BROKER_OPTION_TABLE } from "./broker-option-table.ts";
+import { EXTCAP_OPTION_TABLE } from "./extcap-option-table.ts";
 import { PROPERTY_TABLE, type PropertyRow } from "./kafka-properties.ts";
 import { OPTION_TABLE, type OptionRow } from "./option-table.ts";
 import { describeValue } from "./value-kind.ts";
@@ -26,6 +27,10 @@ pcapts \- capture frames into a Kafka topic and stream them back out as pcap
 .RI [ flags ]
 .br
 .B pcapts broker
+.RI [ flags ]
+.br
+.B pcapts extcap
+.RB { \-\-install " | " \-\-uninstall }
 .RI [ flags ]
 .SH DESCRIPTION
 As a producer
@@ -119,6 +124,11 @@ export function formatManualPage(): string {
     ".B pcapts broker\nis a Kafka broker of one node: topics on disk, groups, idempotent producers;\n",
     "no replication, no transactions, no security.\n",
     ...BROKER_OPTION_TABLE.map((row: OptionRow) => formatOption(row, row.help)),
+    '.SH "PCAPTS EXTCAP"\n',
+    ".B pcapts extcap\nmakes topics interfaces of Wireshark and tshark.\n",
+    ...EXTCAP_OPTION_TABLE.filter(({ role }) => role !== "wireshark").map((row) =>
+      formatOption(row, row.help),
+    ),
     ".SH PROPERTIES\n",
     "Properties of\n.B \\-X\nand\n.B \\-\\-config\nhave librdkafka's names.\n",
     "Those that have a meaning:\n",

@@ -13,7 +13,7 @@ export interface OptionRow {
   /** With its dash: "-p", "-pp", "-X". */
   readonly short?: string;
   /** Who reads it; a flag of the other mode is accepted and changes nothing. */
-  readonly mode: "both" | "producer" | "consumer" | "alone" | "broker";
+  readonly mode: "both" | "producer" | "consumer" | "alone" | "broker" | "extcap";
   readonly value: ValueKind;
   /** How the value is called in help: "HOST:PORT". */
   readonly valueName?: string;

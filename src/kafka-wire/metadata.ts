@@ -13,6 +13,8 @@ export interface BrokerNode {
 export interface TopicMetadata {
   readonly errorCode: number;
   readonly name: string;
+  /** The cluster keeps it for itself. */
+  readonly isInternal: boolean;
   /** Node that leads each partition, -1 for nobody. */
   readonly leaders: readonly number[];
 }
@@ -27,17 +29,17 @@ export interface MetadataResponse {
 
 /*
  * Metadata request, versions 4 and 5:
- *   topics                     ARRAY STRING, empty for none
+ *   topics                     NULLABLE ARRAY STRING, empty for none, null for all
  *   allow_auto_topic_creation  BOOLEAN
  */
-/** Asks for the brokers and for some topics; never creates one. */
+/** Asks for the brokers and for some topics, or for all there are; never creates one. */
 export function encodeMetadata(
   version: number,
-  topics: readonly string[],
+  topics: readonly string[] | "all",
 ): EncodedRequest<MetadataResponse> {
   const writer = new ByteWriter();
-  writer.writeInt32(topics.length);
-  for (const topic of topics) writer.writeString(topic);
+  writer.writeInt32(topics === "all" ? -1 : topics.length);
+  if (topics !== "all") for (const topic of topics) writer.writeString(topic);
   writer.writeInt8(0);
   return {
     api: "Metadata",
@@ -86,7 +88,7 @@ function decode(reader: ByteReader, version: number): MetadataResponse {
   for (let left = reader.readArrayLength(); left > 0; left--) {
     const errorCode = reader.readInt16();
     const name = reader.readString();
-    reader.readInt8();
+    const isInternal = reader.readInt8() !== 0;
     const leaders: number[] = [];
     for (let partitions = reader.readArrayLength(); partitions > 0; partitions--) {
       reader.readInt16();
@@ -95,7 +97,7 @@ function decode(reader: ByteReader, version: number): MetadataResponse {
       const arrays = version >= 5 ? 3 : 2;
       for (let i = 0; i < arrays; i++) reader.skip(4 * reader.readArrayLength());
     }
-    topics.push({ errorCode, name, leaders });
+    topics.push({ errorCode, name, isInternal, leaders });
   }
   return { brokers, controllerId, topics };
 }

@@ -49,6 +49,8 @@ export interface Transport {
    * @throws ConnectionError
    */
   lookUpTopic(topic: string, exceptNode?: number): Promise<TopicLookup>;
+  /** Names of all topics but those that the cluster keeps for itself. @throws ConnectionError */
+  listTopics(): Promise<readonly string[]>;
   /** The open connection to a broker, or a new one. @throws ConnectionError */
   connectionTo(nodeId: number, purpose: ConnectionPurpose): Promise<BrokerConnection>;
   /** The broker that creates topics, or any one. @throws ConnectionError */
@@ -252,6 +254,17 @@ class ClusterTransport implements Transport {
     return found.errorCode === KAFKA_ERROR_CODE.NONE
       ? { leaders: found.leaders }
       : { errorCode: found.errorCode };
+  }
+
+  async listTopics(): Promise<readonly string[]> {
+    const connection = await this.#anyConnection();
+    const { topics } = await connection.send(
+      encodeMetadata(connection.versionOf("Metadata"), "all"),
+    );
+    // Of old clusters, programs beside the brokers keep topics for themselves, too, by this name.
+    return topics
+      .filter(({ name, isInternal }) => !isInternal && !name.startsWith("__"))
+      .map(({ name }) => name);
   }
 
   /** Brokers of the metadata, and the bootstrap server in use. */

@@ -194,6 +194,7 @@ class ConsumeRun implements ConsumerRun {
     await transport.connect(signal);
     const { leaders, isNew } = await this.#waitForTopic(transport);
     this.#isTopicKnown = true;
+    this.#output.beginAnyLinkType();
     const allPartitions = [...leaders.keys()];
     const [begin, end] = await Promise.all([
       this.#listOffsets(transport, leaders, allPartitions, "begin"),
@@ -225,12 +226,12 @@ class ConsumeRun implements ConsumerRun {
   async #waitForTopic(
     transport: Transport,
   ): Promise<{ leaders: readonly number[]; isNew: boolean }> {
-    const { topic, kafka, exitAtEnd } = this.#options;
+    const { topic, kafka, exitAtEnd, topicMustExist = exitAtEnd } = this.#options;
     const { signal } = this.#stopping;
     for (let told = false; ; told = true) {
       const leaders = await findTopic(transport, topic, kafka, signal);
       if (leaders !== undefined) return { leaders, isNew: told };
-      if (exitAtEnd) {
+      if (topicMustExist) {
         throw new PcaptsError(
           "TOPIC_MISSING",
           `Cannot read topic "${topic}": it does not exist (-t)`,

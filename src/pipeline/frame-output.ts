@@ -47,8 +47,7 @@ export class FrameOutput {
     this.#options = options;
     this.#logger = logger;
     this.#patience = patience;
-    // A pcapng file names its link types as they are met, so its header waits for nothing.
-    if (this.#isPcapng && options.prettyPrint === undefined) this.#open(options.linkType);
+    if (options.topicMustExist !== true) this.beginAnyLinkType();
   }
 
   /** True when the link type of the file still has to be found out. */
@@ -70,6 +69,11 @@ export class FrameOutput {
   /** Writes the file's header, unless it is written or text is printed. */
   begin(linkType: number): void {
     if (this.needsLinkType) this.#open(linkType);
+  }
+
+  /** Writes the header of a pcapng file, which names link types as they are met; others wait for one. */
+  beginAnyLinkType(): void {
+    if (this.#isPcapng && this.needsLinkType) this.#open(this.#options.linkType);
   }
 
   #open(linkType: number | undefined): void {

@@ -67,6 +67,11 @@ export interface ConsumeOptions {
   readonly kafka: KafkaClientOptions;
   readonly fetcher: FetcherOptions;
   readonly topic: string;
+  /**
+   * Fail when the topic does not exist, and write nothing before that is known. Default: wait for
+   * it, unless `exitAtEnd`.
+   */
+  readonly topicMustExist?: boolean;
   /** The group whose members share the topic; undefined: every partition is read here. */
   readonly group: GroupOptions | undefined;
   /** With a group: `stored`, or what it is given while it is empty. */

@@ -1,7 +1,7 @@
 import { compilePacketFilter, type PacketFilter } from "../capture/packet-filter.ts";
 import { PcaptsError } from "../errors.ts";
 import type { FetchedChunk } from "../kafka/frame-decoder.ts";
-import type { Logger } from "../logger.ts";
+import { type Logger, silentLogger } from "../logger.ts";
 import { FRAME_HEADER_BYTES, forEachFrame } from "../packet/frame-chunk.ts";
 import { formatLinkType, LINKTYPE_ETHERNET, listLinkTypes } from "../packet/link-types.ts";
 
@@ -134,4 +134,13 @@ export class TopicFilter {
       throw error;
     }
   }
+}
+
+/**
+ * Sees whether a filter is one for a topic.
+ *
+ * @throws PcaptsError as the constructor of {@link TopicFilter}
+ */
+export function checkTopicFilter(expression: string): void {
+  void new TopicFilter(expression, silentLogger);
 }

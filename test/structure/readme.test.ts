@@ -12,6 +12,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
 import { parseBrokerCommandLine } from "../../src/cli/broker-command-line.ts";
+import { ExtcapLine } from "../../src/cli/extcap/extcap-line.ts";
 import { parseCommandLine } from "../../src/cli/parse-command-line.ts";
 import { parsePropertyAssignment, resolveKafkaSettings } from "../../src/config/kafka-settings.ts";
 import { normaliseArgv } from "../../src/config/normalise-argv.ts";
@@ -87,6 +88,10 @@ test("every file and folder that ARCHITECTURE.md, CONTRIBUTING.md or README.md n
 function accept(command: readonly string[]): void {
   if (command[0] === "broker") {
     parseBrokerCommandLine(command.slice(1));
+    return;
+  }
+  if (command[0] === "extcap") {
+    new ExtcapLine(command.slice(1)).asConsumer({});
     return;
   }
   const normal = normaliseArgv(command);
