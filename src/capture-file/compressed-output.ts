@@ -1,6 +1,7 @@
 import { Writable } from "node:stream";
 import { promisify } from "node:util";
 import * as zlib from "node:zlib";
+import { loadZstdPackage } from "../bytes/zstd-package.ts";
 import { PcaptsError } from "../errors.ts";
 
 /** How an output is compressed. */
@@ -109,8 +110,7 @@ export class CompressedOutput extends Writable {
 async function loadZstd(): Promise<Compressor> {
   if (hasZstd(zlib)) return promisify(zlib.zstdCompress);
   try {
-    const { default: zstd } = await import("@bokuweb/zstd-wasm");
-    await zstd.init();
+    const zstd = await loadZstdPackage();
     return (bytes) => Promise.resolve(zstd.compress(bytes, 3));
   } catch (cause) {
     throw new PcaptsError(

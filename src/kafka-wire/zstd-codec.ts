@@ -1,6 +1,7 @@
 import { promisify } from "node:util";
 import * as zlib from "node:zlib";
 import { ByteReader } from "../bytes/byte-reader.ts";
+import { loadZstdPackage } from "../bytes/zstd-package.ts";
 import { importPackage, tooLarge } from "./compression.ts";
 import type { RecordCodec } from "./compression.ts";
 
@@ -65,21 +66,17 @@ function codecOfNode(node: ZstdOfNode, level: number): RecordCodec {
   };
 }
 
-/** Settled once: a second `init()` of the package would take the memory away from under the first. */
-let initialised: Promise<void> | undefined;
-
 /**
  * libzstd as WebAssembly. It has no thread pool: measured on Node 20, 4 ms of
  * the event loop to compress 1 MB, 2 ms to decompress it.
  */
 async function codecOfPackage(level: number): Promise<RecordCodec> {
-  const { default: zstd } = await importPackage(
+  const zstd = await importPackage(
     "zstd",
     PACKAGE,
-    () => import("@bokuweb/zstd-wasm"),
+    loadZstdPackage,
     ", or use Node 22.15 or newer, which has zstd built in",
   );
-  await (initialised ??= zstd.init());
   const decompressSync = (bytes: Buffer, limitBytes: number): Buffer => {
     const records = zstd.decompress(bytes, { defaultHeapSize: boundOf(bytes, limitBytes) });
     return Buffer.from(records.buffer, records.byteOffset, records.byteLength);
