@@ -1,3 +1,4 @@
+import { fstatSync, statSync } from "node:fs";
 import { type CommandLine, filterOf } from "../config/option-rules.ts";
 import { chooseStartPosition, parseTimeMicros } from "../config/start-position.ts";
 import { PcaptsError } from "../errors.ts";
@@ -7,8 +8,13 @@ import { readKafkaSettings } from "./command-settings.ts";
 import type { CommandLogger } from "./logging.ts";
 import { readPcaptsVersion } from "./version.ts";
 
-/** How far apart partitions may be in a file. */
-const FILE_WINDOW_MS = 1000;
+const STDOUT = 1;
+
+/** How far apart partitions may be in a file: a frame is in it within a second of its capture. */
+const FILE_WINDOW_MS = 500;
+
+/** At most, where somebody may wait for the frames. */
+const PIPE_WINDOW_MS = 100;
 
 /**
  * What a command line says of a consumer, but for the text that `-pp` prints.
@@ -41,7 +47,7 @@ export async function readConsumeOptions(
     maxPackets: values["max-packets"],
     range,
     filter: filterOf(line),
-    order: readOrdering(line, settings.group !== undefined),
+    order: readOrdering(line),
     fileType: values["file-type"],
     application: `pcapts ${readPcaptsVersion()}`,
     compression: values["compress-output"],
@@ -64,9 +70,20 @@ function readRange({ values }: CommandLine, nowMs: number): ConsumeOptions["rang
   return { fromMicros, toMicros };
 }
 
-/** Nobody waits for a file, so its frames may wait for each other; in a group they may be another's soon. */
-function readOrdering({ values, given }: CommandLine, isInGroup: boolean): ConsumeOptions["order"] {
+/** Nobody waits for a file, so its frames may wait for each other for longer. */
+function readOrdering({ values, given }: CommandLine): ConsumeOptions["order"] {
   if (values.unordered) return undefined;
   if (values.ordered !== undefined && given.has("ordered")) return { windowMs: values.ordered };
-  return values.write === "-" || isInGroup ? undefined : { windowMs: FILE_WINDOW_MS };
+  const path = values["pretty-print"] === 0 ? values.write : "-";
+  return isFile(path) ? { windowMs: FILE_WINDOW_MS } : { windowMs: PIPE_WINDOW_MS, isPrompt: true };
+}
+
+/** False for a pipe, a terminal, and what else somebody may read from at once. */
+function isFile(path: string): boolean {
+  try {
+    return (path === "-" ? fstatSync(STDOUT) : statSync(path)).isFile();
+  } catch {
+    // It is made, or opening it says what is wrong.
+    return true;
+  }
 }

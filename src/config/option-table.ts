@@ -506,13 +506,13 @@ export const OPTION_TABLE = [
     value: { type: "decimal", min: 0, max: 60_000, unit: "ms" },
     valueName: "MS",
     optionalValue: "100",
-    help: "order frames by capture time: partitions wait MS for each other; a file is ordered anyway",
+    help: "frames of partitions wait up to MS for each other, to be in order of capture time",
   },
   {
     long: "unordered",
     mode: "consumer",
     value: { type: "switch" },
-    help: "write frames as partitions give them; into a pipe that is what is done anyway",
+    help: "write frames as partitions give them, with the least delay",
   },
   {
     long: "ring-buffer",

@@ -174,7 +174,7 @@ export class Fetcher {
 
   /** True when all that was there of a partition when it was last asked for was handed over. */
   isAtEnd(partition: number): boolean {
-    return this.#atEnd.has(partition);
+    return this.#atEnd.has(partition) && (this.#undelivered.get(partition) ?? 0) === 0;
   }
 
   /** Asks for no more of a partition until it is resumed; what is on its way still comes. */

@@ -57,6 +57,7 @@ export class GroupMember {
   #membership: GroupMembership;
   #coordinatorId = -1;
   #isRevoked = false;
+  #isLost = false;
   #wasMember = false;
   #heartbeats: AbortController | undefined;
   #onRevoked: () => void = () => {};
@@ -71,6 +72,11 @@ export class GroupMember {
   /** True when the partitions have to be given up: stop reading, commit, join again. */
   get isRevoked(): boolean {
     return this.#isRevoked;
+  }
+
+  /** True when they are another member's already, or soon will be: what is written now comes twice. */
+  get isLost(): boolean {
+    return this.#isLost;
   }
 
   /**
@@ -91,6 +97,7 @@ export class GroupMember {
         const partitions = await abortable(this.#joinAndSync(), signal);
         this.#wasMember = true;
         this.#isRevoked = false;
+        this.#isLost = false;
         this.#onRevoked = onRevoked;
         this.#backOff.reset();
         outage.ended();
@@ -181,7 +188,10 @@ export class GroupMember {
     );
   }
 
-  /** Heartbeats until the membership ends. */
+  /**
+   * Heartbeats until the membership ends: also while the group changes, because what is written until this
+   * member joins again can only be committed while it is one.
+   */
   async #keepAlive(signal: AbortSignal): Promise<void> {
     const { group, logger } = this.#setup;
     let lastAnswerMs = performance.now();
@@ -197,22 +207,34 @@ export class GroupMember {
         lastAnswerMs = performance.now();
       } catch (error) {
         if (signal.aborted) return;
+        if (isRebalance(error)) {
+          lastAnswerMs = performance.now();
+          this.#revoke(error);
+          continue;
+        }
         // What is refused for good, such as a right that was taken away, joining again tells.
         const isOut =
           error instanceof MembershipError ||
           error instanceof PcaptsError ||
           performance.now() - lastAnswerMs > group.sessionTimeoutMs;
-        logger.debug(`group: heartbeat: ${(error as Error).message}`);
         if (!isOut) {
+          logger.debug(`group: heartbeat: ${(error as Error).message}`);
           this.#coordinatorId = -1;
           continue;
         }
         this.#forget(error);
-        this.#isRevoked = true;
-        this.#onRevoked();
+        this.#isLost = true;
+        this.#revoke(error);
         return;
       }
     }
+  }
+
+  #revoke(reason: unknown): void {
+    if (this.#isRevoked) return;
+    this.#setup.logger.debug(`group: heartbeat: ${(reason as Error).message}`);
+    this.#isRevoked = true;
+    this.#onRevoked();
   }
 
   /**
@@ -347,4 +369,11 @@ export class GroupMember {
       this.#membership = { ...this.#membership, memberId: "" };
     }
   }
+}
+
+/** The group changes, and whoever is a member may commit until it joins again. */
+function isRebalance(error: unknown): boolean {
+  return (
+    error instanceof MembershipError && error.errorCode === KAFKA_ERROR_CODE.REBALANCE_IN_PROGRESS
+  );
 }

@@ -58,6 +58,9 @@ const RANGE_SLACK_MS = 2000;
 /** After a stop an output may take this much of the time there is: a group wants to be left, too. */
 const SHARE_OF_OUTPUT = 0.8;
 
+/** Of that, what is kept to be in order may take so much: it is dropped before the output is given up. */
+const SHARE_OF_ORDER = 0.5;
+
 /** What a timer can wait for. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
@@ -110,7 +113,7 @@ class ConsumeRun implements ConsumerRun {
     this.#deadlineMs = performance.now() + flushTimeoutMs;
     this.#patienceTimer = setTimeout(() => this.#giveUpOutput(), flushTimeoutMs * SHARE_OF_OUTPUT);
     this.#stopping.abort();
-    this.#fetcher?.stop();
+    this.#reading?.stop();
   }
 
   #giveUpOutput(): void {
@@ -169,6 +172,7 @@ class ConsumeRun implements ConsumerRun {
         if (!this.#isStop(error)) throw error;
       });
       await this.#output.end();
+      this.#warnOfLate();
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EPIPE") {
         throw asUnreachable(asOutputError(error));
@@ -310,12 +314,13 @@ class ConsumeRun implements ConsumerRun {
       this.#options;
     this.#before.late += this.#reading?.late ?? 0;
     this.#before.outOfRange += this.#reading?.outOfRange ?? 0;
+    const until = exitAtEnd || this.#isRangeOver ? (this.#rangeEnd ?? end) : undefined;
     this.#fetcher = new Fetcher({
       transport,
       topic,
       leaders,
       start,
-      until: exitAtEnd || this.#isRangeOver ? (this.#rangeEnd ?? end) : undefined,
+      until,
       options: fetcher,
       client: kafka,
       observer: this.#options.observer,
@@ -332,18 +337,23 @@ class ConsumeRun implements ConsumerRun {
       logger: this.#logger,
       onForeignRecord: (partition, offset, reason) => this.#countForeign(partition, offset, reason),
       ...(prettyPrint && {
-        onEndOfPartition: (partition: number, offset: bigint) =>
-          prettyPrint.print(formatEndOfPartition(prettyPrint.format, topic, partition, offset)),
+        onEndOfPartition: (partition: number, offset: bigint) => reading.noteEnd(partition, offset),
       }),
     });
-    this.#reading = new TopicReading({
+    const reading = new TopicReading({
       fetcher: this.#fetcher,
       start,
       filter: this.#filter,
       order: this.#options.order,
-      isFinite: !this.#fetcher.readsForever,
+      isFinite: until !== undefined,
+      isShared: group !== undefined,
+      stopMs: this.#options.flushTimeoutMs * SHARE_OF_ORDER,
+      goneUntil: this.#reading?.goneUntil,
+      onEndOfPartition: (partition, offset) =>
+        prettyPrint?.print(formatEndOfPartition(prettyPrint.format, topic, partition, offset)),
     });
-    return this.#reading;
+    this.#reading = reading;
+    return reading;
   }
 
   async #readAlone(reading: TopicReading): Promise<void> {
@@ -396,6 +406,21 @@ class ConsumeRun implements ConsumerRun {
       begin: new Map([...begin, ...first]),
       end: new Map([...end, ...first]),
     };
+  }
+
+  /** A pipe's window follows the disorder, so the first frames of it are late; the counts say how many. */
+  #warnOfLate(): void {
+    const { order, exitAtEnd, group } = this.#options;
+    const { late } = this.summary();
+    if (late === 0 || order === undefined || (order.isPrompt === true && !exitAtEnd)) return;
+    this.#logger.warn(
+      `${late} frame(s) came too late to be put in order: ` +
+        (exitAtEnd && group === undefined
+          ? "they are in the topic behind more frames of later times than are kept in memory; " +
+            "--from and --to read times that are far apart one by one"
+          : `more than ${order.windowMs} ms behind; --ordered=MS waits longer`) +
+        ", reordercap sorts a file",
+    );
   }
 
   #countForeign(partition: number, offset: bigint, reason: string): void {

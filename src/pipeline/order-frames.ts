@@ -1,6 +1,8 @@
 import type { FetchedChunk } from "../kafka/frame-decoder.ts";
-import { FrameMerger, type MergeLimit } from "./frame-merger.ts";
+import type { CaptureInstant } from "./capture-instant.ts";
+import { FrameMerger } from "./frame-merger.ts";
 import type { ReadChunk } from "./read-chunk.ts";
+import { type OrderPatience, ReleaseRule } from "./release-rule.ts";
 
 /** What puts frames in order reads from. */
 export interface OrderedSource {
@@ -25,93 +27,118 @@ export interface OrderedSource {
 export interface OrderOptions {
   /** Partitions that are read, and from where. */
   readonly start: ReadonlyMap<number, bigint>;
+  readonly patience: OrderPatience;
   /** How far a partition's own frames may be out of order, and how long a frame waits for others at most. */
   readonly windowMs: number;
-  /** Wait for every partition, however long it takes: the run ends, and nobody looks on. */
-  readonly isPatient: boolean;
+  /**
+   * Others go on where this one stops: then only as much is given out after a stop as positions need to lie
+   * behind every frame that is out. Default: all that has come.
+   */
+  readonly othersGoOn?: boolean;
+  /** How long after a stop what has come may still be given out, where positions do not need it. */
+  readonly stopMs?: number;
+  /** Frames before this time are late: later ones went out before. */
+  readonly goneUntil?: CaptureInstant | undefined;
   /** Monotonic clock. */
   readonly nowMs: () => number;
+  /** Called when all frames in front of an end of a partition that the source met are dealt with. */
+  readonly onEndOfPartition?: ((partition: number, offset: bigint) => void) | undefined;
 }
-
-/** With patience: how often it is looked whether a partition has come to its end. */
-const LOOK_MS = 200;
-
-/** A partition that has more, but gives nothing, is not waited for any longer. */
-const STALLED_MS = 1000;
 
 /**
  * Merges the frames of partitions by capture time.
  *
- * ```
- *   partition 0  ──●──●●────●──▶ ┐
- *   partition 1  ─●────●──●────▶ ├─ the earliest of those that are there, once every partition has
- *   partition 2  ───●──────●●──▶ ┘  shown that nothing earlier than that follows
- * ```
- *
- * A partition shows it by a frame that is later by the window, or by its end. Without patience a
- * partition that has nothing is not waited for longer than the window. When the memory is full the
+ * {@link FrameMerger} keeps them, {@link ReleaseRule} says what may go. When the memory is full the
  * earliest frame goes, whatever is missing. A frame that is earlier than one that has gone already is
  * counted as late, and goes next.
  */
 export class FrameOrder {
+  readonly #source: OrderedSource;
+  readonly #options: OrderOptions;
+  readonly #merger: FrameMerger;
+  readonly #rule: ReleaseRule;
+  readonly #paused = new Set<number>();
+  /** Behind what came of a partition. */
+  readonly #positions: Map<number, bigint>;
+  /** Time spent by whoever takes the frames: nothing can come meanwhile, so nothing is late by it. */
+  #outsideMs = 0;
+  #came: FetchedChunk | "end" | undefined;
+  #failure: { readonly error: unknown } | undefined;
+  #stoppedMs: number | undefined;
+  #wake: () => void = () => {};
+
+  constructor(source: OrderedSource, options: OrderOptions) {
+    const { start, patience, windowMs, goneUntil } = options;
+    this.#source = source;
+    this.#options = options;
+    const spanMs = patience === "memory" ? Infinity : windowMs;
+    const merger = new FrameMerger({ start, windowMs: spanMs, goneUntil });
+    const positions = new Map(start);
+    this.#merger = merger;
+    this.#positions = positions;
+    this.#rule = new ReleaseRule({
+      partitions: start.keys(),
+      patience,
+      windowMs,
+      view: {
+        latestOf: (partition) => merger.latestOf(partition),
+        isFinished: (partition) => source.isFinished(partition, positions.get(partition)!),
+        isAtEnd: (partition) => source.isAtEnd(partition),
+        hasEnoughOf: (partition) => merger.hasEnoughOf(partition),
+      },
+      nowMs: options.nowMs(),
+    });
+  }
+
   /** Frames that came too late to be in order. */
   get late(): number {
     return this.#merger.late;
   }
-  readonly #source: OrderedSource;
-  readonly #options: OrderOptions;
-  readonly #merger: FrameMerger;
-  readonly #paused = new Set<number>();
-  /** Behind what came of a partition. */
-  readonly #positions: Map<number, bigint>;
-  /** When something of a partition came last. */
-  readonly #cameMs = new Map<number, number>();
-  /** What came at a time is not later than this; oldest first. */
-  #arrivals: { readonly atMs: number; readonly latest: MergeLimit }[] = [];
-  /** Everything up to here has waited for as long as it may. */
-  #released: MergeLimit | undefined;
 
-  constructor(source: OrderedSource, options: OrderOptions) {
-    this.#source = source;
-    this.#options = options;
-    this.#merger = new FrameMerger(options.start);
-    this.#positions = new Map(options.start);
-    const now = options.nowMs();
-    for (const partition of options.start.keys()) this.#cameMs.set(partition, now);
+  /** The latest capture time that has gone out. */
+  get goneUntil(): CaptureInstant | undefined {
+    return this.#merger.goneUntil;
+  }
+
+  /** The source has met the end of a partition, behind what it gave of it. */
+  noteEnd(partition: number, offset: bigint): void {
+    this.#merger.noteEnd({ partition, offset });
+    this.#wake();
+  }
+
+  /** Ends `chunks()`, after what has to go out; safe repeatedly. */
+  stop(): void {
+    this.#stoppedMs ??= this.#options.nowMs();
+    this.#source.stop();
   }
 
   /**
-   * The frames in order, chunk by chunk.
+   * The frames in order, chunk by chunk. All of them have to be dealt with, those too that come after a
+   * stop.
    *
    * @returns chunks whose bytes are valid until the next is asked for
    * @throws what the source throws, after the frames that came before it
    */
   async *chunks(): AsyncGenerator<ReadChunk, void, void> {
     const source = this.#source.chunks()[Symbol.asyncIterator]();
-    let failure: { readonly error: unknown } | undefined;
-    const ask = async (): Promise<FetchedChunk | undefined> => {
-      try {
-        const { done, value } = await source.next();
-        return done === true ? undefined : value;
-      } catch (error) {
-        failure = { error };
-        return undefined;
-      }
-    };
     try {
-      let asked = ask();
+      this.#ask(source);
       for (;;) {
-        const came = await this.#next(asked);
-        if (came === undefined) break;
-        if (came !== "timeout") {
-          yield* this.#takeIn(came);
-          asked = ask();
+        const came = this.#came;
+        if (came === "end") break;
+        if (came !== undefined) {
+          yield* this.#outside(this.#takeIn(came));
+          this.#ask(source);
         }
-        yield* this.#giveOut();
+        yield* this.#outside(this.#giveOut());
         this.#pauseAndResume();
+        if (this.#came === undefined) await this.#change();
       }
-      yield* this.#merger.drain(undefined);
-      if (failure !== undefined) throw (failure as { error: unknown }).error;
+      if (this.#stoppedMs !== undefined && this.#options.othersGoOn === true) {
+        this.#merger.dropUntouched();
+      }
+      yield* this.#outside(this.#drain());
+      if (this.#failure !== undefined) throw this.#failure.error;
     } finally {
       // A chunk that was asked for may never come; who waited for it has left.
       this.#source.stop();
@@ -119,95 +146,88 @@ export class FrameOrder {
     }
   }
 
+  #now(): number {
+    return this.#options.nowMs() - this.#outsideMs;
+  }
+
+  #ask(source: AsyncIterator<FetchedChunk>): void {
+    this.#came = undefined;
+    source.next().then(
+      ({ done, value }) => this.#come(done === true ? "end" : value),
+      (error: unknown) => {
+        this.#failure = { error };
+        this.#come("end");
+      },
+    );
+  }
+
+  #come(what: FetchedChunk | "end"): void {
+    this.#came = what;
+    this.#wake();
+  }
+
   /** Waits for the next chunk, but no longer than until something may go without it. */
-  async #next(
-    asked: Promise<FetchedChunk | undefined>,
-  ): Promise<FetchedChunk | undefined | "timeout"> {
-    const { isPatient, windowMs, nowMs } = this.#options;
-    if (this.#merger.isEmpty) return asked;
-    const oldest = this.#arrivals[0]?.atMs ?? nowMs();
-    const waitMs = isPatient ? LOOK_MS : Math.max(1, oldest + windowMs - nowMs());
+  async #change(): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise<"timeout">((resolve) => {
-      timer = setTimeout(() => resolve("timeout"), waitMs);
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+      if (this.#merger.isEmpty) return;
+      timer = setTimeout(resolve, this.#rule.waitMs(this.#now()));
     });
-    try {
-      return await Promise.race([asked, timeout]);
-    } finally {
-      clearTimeout(timer);
+    clearTimeout(timer);
+  }
+
+  /** Hands chunks on, stops the clock meanwhile, and tells of ends of partitions where they belong. */
+  *#outside(chunks: Iterable<ReadChunk>): Generator<ReadChunk, void, void> {
+    const { nowMs, onEndOfPartition } = this.#options;
+    for (const chunk of chunks) {
+      const beganMs = nowMs();
+      yield chunk;
+      this.#outsideMs += nowMs() - beganMs;
+      this.#passEnds(onEndOfPartition);
+    }
+    this.#passEnds(onEndOfPartition);
+  }
+
+  #passEnds(onEndOfPartition: OrderOptions["onEndOfPartition"]): void {
+    for (const { partition, offset } of this.#merger.ends.splice(0)) {
+      onEndOfPartition?.(partition, offset);
     }
   }
 
   *#takeIn(chunk: FetchedChunk): Generator<ReadChunk, void, void> {
-    this.#cameMs.set(chunk.partition, this.#options.nowMs());
-    this.#positions.set(chunk.partition, chunk.nextOffset);
+    const merger = this.#merger;
+    const { partition, nextOffset, frameCount } = chunk;
+    this.#positions.set(partition, nextOffset);
     for (let from = 0; ;) {
-      from = this.#merger.add(chunk, from);
-      if (from >= chunk.frameCount) break;
+      from = merger.add(chunk, from);
+      if (from >= frameCount) break;
       // The memory is full: the earliest go, whatever may follow.
-      yield* this.#merger.makeRoom();
+      yield* merger.makeRoom();
     }
-    const latest = this.#merger.latestOf(chunk.partition);
-    if (chunk.frameCount === 0 || latest === undefined || this.#options.isPatient) return;
-    this.#arrivals.push({ atMs: this.#options.nowMs(), latest });
+    const nowMs = this.#now();
+    this.#rule.heard(partition, nowMs);
+    if (frameCount > 0) this.#rule.arrived(merger.arrivalOf(partition), merger.perSecond, nowMs);
   }
 
   *#giveOut(): Generator<ReadChunk, void, void> {
-    this.#releaseOld();
-    const limit = this.#limit();
-    if (limit !== "nothing") yield* this.#merger.drain(limit);
-    if (this.#merger.isEmpty) this.#arrivals = [];
-  }
-
-  #releaseOld(): void {
-    const { windowMs, nowMs } = this.#options;
-    const due = nowMs() - windowMs;
-    let gone = 0;
-    for (const { atMs, latest } of this.#arrivals) {
-      if (atMs > due) break;
-      if (this.#released === undefined || isBefore(this.#released, latest)) this.#released = latest;
-      gone++;
+    const merger = this.#merger;
+    while (this.#stoppedMs === undefined) {
+      const chunk = merger.take(this.#rule.limit(merger.perSecond, this.#now()));
+      if (chunk === undefined) break;
+      yield chunk;
     }
-    if (gone > 0) this.#arrivals = this.#arrivals.slice(gone);
+    if (merger.isEmpty) this.#rule.allIsOut();
   }
 
-  /** Up to where frames may go; undefined is everything. */
-  #limit(): MergeLimit | undefined | "nothing" {
-    const { isPatient, windowMs } = this.#options;
-    let limit: MergeLimit | undefined;
-    let quiet: MergeLimit | undefined | "nothing";
-    let hasQuiet = false;
-    for (const partition of this.#options.start.keys()) {
-      if (this.#source.isFinished(partition, this.#positions.get(partition)!)) continue;
-      const latest = this.#merger.latestOf(partition);
-      const shown =
-        latest === undefined ? undefined : minusMs(latest, windowMs, this.#merger.perSecond);
-      if (isPatient || this.#isBusy(partition)) {
-        if (shown === undefined) return "nothing";
-        if (limit === undefined || isBefore(shown, limit)) limit = shown;
-      } else {
-        hasQuiet = true;
-        if (shown === undefined) quiet = "nothing";
-        else if (quiet === undefined || (quiet !== "nothing" && isBefore(shown, quiet)))
-          quiet = shown;
-      }
+  *#drain(): Generator<ReadChunk, void, void> {
+    const { othersGoOn, stopMs = Infinity, nowMs } = this.#options;
+    const untilMs = othersGoOn === true ? Infinity : (this.#stoppedMs ?? Infinity) + stopMs;
+    while (nowMs() <= untilMs) {
+      const chunk = this.#merger.take(undefined);
+      if (chunk === undefined) return;
+      yield chunk;
     }
-    if (!hasQuiet) return limit;
-    const released = this.#released;
-    const quietLimit =
-      released !== undefined &&
-      (quiet === undefined || quiet === "nothing" || isBefore(quiet, released))
-        ? released
-        : quiet;
-    if (quietLimit === undefined || quietLimit === "nothing") return "nothing";
-    return limit === undefined || isBefore(quietLimit, limit) ? quietLimit : limit;
-  }
-
-  /** More is to be had of it, and soon. */
-  #isBusy(partition: number): boolean {
-    if (this.#source.isAtEnd(partition)) return false;
-    if (this.#paused.has(partition)) return true;
-    return this.#options.nowMs() - this.#cameMs.get(partition)! < STALLED_MS;
   }
 
   #pauseAndResume(): void {
@@ -219,21 +239,9 @@ export class FrameOrder {
         this.#source.pause(partition);
       } else {
         this.#paused.delete(partition);
-        this.#cameMs.set(partition, this.#options.nowMs());
+        this.#rule.heard(partition, this.#now());
         this.#source.resume(partition);
       }
     }
   }
-}
-
-function isBefore(a: MergeLimit, b: MergeLimit): boolean {
-  return a.seconds < b.seconds || (a.seconds === b.seconds && a.fraction < b.fraction);
-}
-
-function minusMs({ seconds, fraction }: MergeLimit, ms: number, perSecond: number): MergeLimit {
-  const wholeSeconds = Math.floor(ms / 1000);
-  const rest = fraction - Math.floor(((ms % 1000) * perSecond) / 1000);
-  return rest < 0
-    ? { seconds: seconds - wholeSeconds - 1, fraction: rest + perSecond }
-    : { seconds: seconds - wholeSeconds, fraction: rest };
 }

@@ -58,8 +58,16 @@ export interface ProduceOptions {
 
 /** How frames are put in order. */
 export interface FrameOrdering {
-  /** How far out of order a partition may be, and how long a frame waits for those of others. */
+  /**
+   * How far out of order a partition may be, and how long a frame waits for those of others. A run whose
+   * end is known waits for as much as memory takes.
+   */
   readonly windowMs: number;
+  /**
+   * Begin with a shorter window and let it follow the disorder that is met, up to `windowMs`: for a reader
+   * at the other end of a pipe. Default: the window as it is.
+   */
+  readonly isPrompt?: boolean;
 }
 
 /** What `consumePackets` writes. */

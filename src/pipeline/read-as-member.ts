@@ -30,8 +30,8 @@ export interface MemberReading {
 
 /**
  * Reads as a member of a group until the end, a stop, or enough frames:
- * whenever the group changes, what was written is committed, the rest dropped,
- * and the member joins again.
+ * whenever the group changes, what positions cannot lie in front of is written and committed,
+ * the rest dropped, and the member joins again.
  */
 export async function readAsMember(reading: MemberReading): Promise<void> {
   const { member, signal, output } = reading;
@@ -103,7 +103,8 @@ async function readAssignment(
   progress.begin(stop);
   try {
     for await (const chunk of topicReading.chunks()) {
-      if (member.isRevoked || signal.aborted) return false;
+      // After a stop some chunks come that let positions lie behind every frame that is out.
+      if (member.isLost) return false;
       for (const [partition, next] of await output.take(chunk)) progress.written(partition, next);
       if (output.isFull) return true;
     }

@@ -1,8 +1,10 @@
+import type { CaptureInstant } from "./capture-instant.ts";
 import type { Fetcher } from "../kafka/fetcher.ts";
 import type { FrameOrdering } from "./pipeline-options.ts";
 import { FrameOrder } from "./order-frames.ts";
 import { asReadChunk, type ReadChunk } from "./read-chunk.ts";
 import type { FetchedChunk } from "../kafka/frame-decoder.ts";
+import type { OrderPatience } from "./release-rule.ts";
 import type { TopicFilter } from "./topic-filter.ts";
 
 /** What a {@link TopicReading} is made of. */
@@ -12,18 +14,27 @@ export interface TopicReadingSetup {
   readonly start: ReadonlyMap<number, bigint>;
   readonly filter: TopicFilter | undefined;
   readonly order: FrameOrdering | undefined;
-  /** The run ends by itself, so that order may wait for every partition. */
+  /** The end of each partition is known, so that order may wait for all of them. */
   readonly isFinite: boolean;
+  /** In a group: what is not given out here, another member reads. */
+  readonly isShared: boolean;
+  /** How long after a stop frames that have come may still be given out. */
+  readonly stopMs: number;
+  /** Latest capture time that was given out by a reading before. */
+  readonly goneUntil: CaptureInstant | undefined;
+  /** Called behind the frames in front of each end of a partition that is met. */
+  readonly onEndOfPartition: ((partition: number, offset: bigint) => void) | undefined;
 }
 
 /** Partitions on their way out: fetched, filtered, put in order. */
 export class TopicReading {
   readonly #setup: TopicReadingSetup;
   readonly #order: FrameOrder | undefined;
+  #isStopped = false;
 
   constructor(setup: TopicReadingSetup) {
     this.#setup = setup;
-    const { fetcher, start, order, isFinite } = setup;
+    const { fetcher, start, order, isShared, stopMs, goneUntil, onEndOfPartition } = setup;
     if (order === undefined) return;
     this.#order = new FrameOrder(
       {
@@ -36,9 +47,13 @@ export class TopicReading {
       },
       {
         start,
+        patience: patienceOf(setup, order),
         windowMs: order.windowMs,
-        isPatient: isFinite,
+        othersGoOn: isShared,
+        stopMs,
+        goneUntil,
         nowMs: () => performance.now(),
+        onEndOfPartition,
       },
     );
   }
@@ -53,13 +68,25 @@ export class TopicReading {
     return this.#order?.late ?? 0;
   }
 
+  /** Latest capture time that was given out, where order is kept. */
+  get goneUntil(): CaptureInstant | undefined {
+    return this.#order?.goneUntil;
+  }
+
   /** Frames left out because they were captured outside of the range. */
   get outOfRange(): number {
     return this.#setup.fetcher.outOfRange;
   }
 
+  /** The fetcher has met an end of a partition, and its frames are given out or kept to be ordered. */
+  noteEnd(partition: number, offset: bigint): void {
+    if (this.#order === undefined) this.#setup.onEndOfPartition?.(partition, offset);
+    else this.#order.noteEnd(partition, offset);
+  }
+
   /**
-   * Each chunk's bytes are valid until the next is asked for.
+   * Each chunk's bytes are valid until the next is asked for. All chunks have to be dealt with: where order
+   * is kept, some come after a stop, too.
    *
    * @throws PcaptsError when reading cannot go on
    */
@@ -68,11 +95,16 @@ export class TopicReading {
       yield* this.#order.chunks();
       return;
     }
-    for await (const chunk of this.#filtered()) yield asReadChunk(chunk);
+    for await (const chunk of this.#filtered()) {
+      if (this.#isStopped) return;
+      yield asReadChunk(chunk);
+    }
   }
 
   /** Ends `chunks()`; safe repeatedly. */
   stop(): void {
+    this.#isStopped = true;
+    this.#order?.stop();
     this.#setup.fetcher.stop();
   }
 
@@ -84,4 +116,13 @@ export class TopicReading {
     }
     for await (const chunk of fetcher.chunks()) yield filter.keep(chunk);
   }
+}
+
+function patienceOf(
+  { isFinite, isShared }: TopicReadingSetup,
+  { isPrompt }: FrameOrdering,
+): OrderPatience {
+  // A member that may lose its partitions at any time gets on only by what it gives out.
+  if (isFinite) return isShared ? "partitions" : "memory";
+  return isPrompt === true ? "disorder" : "window";
 }

@@ -199,7 +199,6 @@ for (const partitions of [1, 64]) {
     generateCapture(file, { frames: 20_000, flows: 300, seed: partitions });
     const output = await roundTrip(file, {
       publishing: ["--partitions", String(partitions)],
-      consuming: ["--ordered"],
     });
     const expected = readCapture(readFileSync(file)).frames;
     assertSameFrames(output.frames, expected);

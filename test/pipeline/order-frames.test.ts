@@ -64,14 +64,15 @@ interface Outcome {
   readonly chunks: ReadChunk[];
 }
 
-async function readAll(chunks: readonly FetchedChunk[], windowMs = 0): Promise<Outcome> {
+/** With a window a member's patience, without one that of a run which reads a finished topic alone. */
+async function readAll(chunks: readonly FetchedChunk[], windowMs?: number): Promise<Outcome> {
   const ends = new Map<number, bigint>();
   for (const { partition, nextOffset } of chunks) ends.set(partition, nextOffset);
   const start = new Map([...ends.keys()].map((partition) => [partition, 0n]));
   const order = new FrameOrder(sourceOf(chunks, ends), {
     start,
-    windowMs,
-    isPatient: true,
+    windowMs: windowMs ?? 0,
+    patience: windowMs === undefined ? "memory" : "partitions",
     nowMs: () => performance.now(),
   });
   const times: number[] = [];
@@ -167,6 +168,56 @@ test("a partition that is out of order within the window is put in order, too", 
   );
 });
 
+test("what is out of order by any time is put in order when the whole fits into memory", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.array(fc.integer({ min: 0, max: 2 ** 40 }), { minLength: 1, maxLength: 40 }), {
+        minLength: 1,
+        maxLength: 20,
+      }),
+      async (pieces) => {
+        const offsets = [0, 0, 0];
+        const chunks = pieces.map((times, n) => {
+          const partition = n % 3;
+          offsets[partition]! += times.length;
+          return chunkOf(partition, offsets[partition]! - times.length, times);
+        });
+        const { times, late } = await readAll(chunks);
+        assert.deepEqual(
+          times,
+          pieces.flat().toSorted((a, b) => a - b),
+        );
+        assert.equal(late, 0);
+      },
+    ),
+    { numRuns: 100 },
+  );
+});
+
+test("frames of one partition with equal times keep the order of their offsets", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.integer({ min: 0, max: 4 }), { minLength: 1, maxLength: 60 }),
+      fc.integer({ min: 1, max: 9 }),
+      async (times, length) => {
+        const chunks: FetchedChunk[] = [];
+        for (let at = 0; at < times.length; at += length) {
+          chunks.push(chunkOf(0, at, times.slice(at, at + length)));
+        }
+        const { names } = await readAll(chunks);
+        const expected = times
+          .map((time, offset) => ({ time, offset }))
+          .toSorted((a, b) => a.time - b.time || a.offset - b.offset);
+        assert.deepEqual(
+          names,
+          expected.map(({ offset }) => `0:${offset}`),
+        );
+      },
+    ),
+    { numRuns: 200 },
+  );
+});
+
 test("what is later than the window is given out next and counted", async () => {
   const { times, late } = await readAll(
     [chunkOf(0, 0, [100, 200, 300]), chunkOf(0, 3, [150, 400]), chunkOf(0, 5, [500])],
@@ -216,28 +267,29 @@ test("frames keep their interfaces", async () => {
   }
 });
 
+/** A chunk of five frames of 200,000 bytes, all of one time. */
+function bigChunk(partition: number, number: number, ms: number): FetchedChunk {
+  const chunk = chunkOf(partition, number * 5, [ms]);
+  const frame = Buffer.alloc(16 + 200_000);
+  chunk.bytes.copy(frame, 0, 0, 16);
+  frame.writeUInt32LE(200_000, 8);
+  frame.writeUInt32LE(200_000, 12);
+  return {
+    ...chunk,
+    bytes: Buffer.concat(Array.from({ length: 5 }, () => frame)),
+    frameCount: 5,
+    offsets: [0, 1, 2, 3, 4].map((each) => BigInt(number * 5 + each)),
+    interfaceOf: new Uint16Array(5),
+    nextOffset: BigInt(number * 5 + 5),
+  };
+}
+
 test(
   "more than the memory holds of one partition pauses it, and goes out all the same",
   { timeout: 60_000 },
   async () => {
     // 96 MiB of a partition before the first frame of another.
-    const big = Array.from({ length: 96 }, (_, n) => {
-      const chunk = chunkOf(0, n, [10_000 + n]);
-      const frame = Buffer.alloc(16 + 200_000);
-      chunk.bytes.copy(frame, 0, 0, 16);
-      frame.writeUInt32LE(200_000, 8);
-      frame.writeUInt32LE(200_000, 12);
-      const bytes = Buffer.concat(Array.from({ length: 5 }, () => frame));
-      const offsets = [0, 1, 2, 3, 4].map((each) => BigInt(n * 5 + each));
-      return {
-        ...chunk,
-        bytes,
-        frameCount: 5,
-        offsets,
-        interfaceOf: new Uint16Array(5),
-        nextOffset: BigInt(n * 5 + 5),
-      };
-    });
+    const big = Array.from({ length: 96 }, (_, n) => bigChunk(0, n, 10_000 + n));
     const chunks = [...big, chunkOf(1, 0, [1])];
     const ends = new Map([
       [0, 480n],
@@ -250,7 +302,7 @@ test(
         [1, 0n],
       ]),
       windowMs: 0,
-      isPatient: true,
+      patience: "memory",
       nowMs: () => performance.now(),
     });
     let frames = 0;
@@ -264,3 +316,202 @@ test(
     assert.equal(order.late, 1);
   },
 );
+
+for (const patience of ["memory", "partitions", "window", "disorder"] as const) {
+  // A source that gives nothing of a paused partition, and all of them paused, once was waited for for ever.
+  test(
+    `more than the memory holds within one window goes out in order (patience "${patience}")`,
+    { timeout: 60_000 },
+    async () => {
+      const left = [0, 1].map((partition) =>
+        Array.from({ length: 60 }, (_, n) => bigChunk(partition, n, 1000 + n * 2 + partition)),
+      );
+      const paused = new Set<number>();
+      const source: OrderedSource = {
+        async *chunks() {
+          while (left.some((chunks) => chunks.length > 0)) {
+            const partition = [0, 1].find((each) => !paused.has(each) && left[each]!.length > 0);
+            if (partition === undefined) await new Promise((resolve) => setImmediate(resolve));
+            else yield left[partition]!.shift()!;
+          }
+        },
+        isFinished: (partition, position) => position >= 300n && left[partition]!.length === 0,
+        isAtEnd: () => false,
+        pause: (partition) => void paused.add(partition),
+        resume: (partition) => void paused.delete(partition),
+        stop: () => {},
+      };
+      const order = new FrameOrder(source, {
+        start: new Map([
+          [0, 0n],
+          [1, 0n],
+        ]),
+        windowMs: 10_000,
+        patience,
+        nowMs: () => 0,
+      });
+      let last = 0;
+      let frames = 0;
+      for await (const chunk of order.chunks()) {
+        for (const { seconds, nanoseconds } of framesOf(chunk)) {
+          const time = seconds * 1000 + nanoseconds / 1_000_000;
+          assert.ok(time >= last);
+          last = time;
+          frames++;
+        }
+      }
+      assert.equal(frames, 600);
+      assert.equal(order.late, 0);
+    },
+  );
+}
+
+test("after a stop a member gives out what its positions need, and no more", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      arbitraryArrivals,
+      fc.nat(20),
+      fc.nat(40),
+      async ({ partitions, chunks }, stopAfter, windowMs) => {
+        const start = new Map(partitions.map((_, partition) => [partition, 0n]));
+        const ends = new Map(
+          partitions.map((times, partition) => [partition, BigInt(times.length)]),
+        );
+        const source = sourceOf(chunks, ends);
+        let asked = 0;
+        const order: FrameOrder = new FrameOrder(
+          {
+            ...source,
+            async *chunks() {
+              for await (const chunk of source.chunks()) {
+                if (asked++ === stopAfter) {
+                  order.stop();
+                  return;
+                }
+                yield chunk;
+              }
+            },
+          },
+          { start, windowMs, patience: "partitions", othersGoOn: true, nowMs: () => 0 },
+        );
+        const given = partitions.map(() => new Set<number>());
+        const position = partitions.map(() => 0n);
+        for await (const chunk of order.chunks()) {
+          for (const { bytes } of framesOf(chunk)) {
+            const [partition, offset] = bytes.toString().split(":").map(Number);
+            assert.ok(!given[partition!]!.has(offset!), "none twice");
+            given[partition!]!.add(offset!);
+          }
+          for (const [partition, next] of chunk.positions) position[partition] = next;
+        }
+        // What the next reading begins behind is exactly what has been given out.
+        for (const [partition, next] of position.entries()) {
+          assert.deepEqual(
+            [...given[partition]!].toSorted((a, b) => a - b),
+            Array.from({ length: Number(next) }, (_, offset) => offset),
+          );
+        }
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
+
+test("an end of a partition is told of behind the frames in front of it, and before those behind it", async () => {
+  const told: string[] = [];
+  const chunks = [chunkOf(0, 0, [10, 30]), chunkOf(1, 0, [20, 40]), chunkOf(0, 2, [50])];
+  const ends = new Map([
+    [0, 3n],
+    [1, 2n],
+  ]);
+  const source = sourceOf(chunks, ends);
+  const order: FrameOrder = new FrameOrder(
+    {
+      ...source,
+      async *chunks() {
+        for await (const chunk of source.chunks()) {
+          yield chunk;
+          // As a fetcher does: when the next is asked for.
+          order.noteEnd(chunk.partition, chunk.nextOffset);
+        }
+      },
+    },
+    {
+      start: new Map([
+        [0, 0n],
+        [1, 0n],
+      ]),
+      windowMs: 0,
+      patience: "memory",
+      nowMs: () => 0,
+      onEndOfPartition: (partition, offset) => told.push(`end of ${partition} at ${offset}`),
+    },
+  );
+  for await (const chunk of order.chunks()) {
+    for (const { bytes } of framesOf(chunk)) told.push(bytes.toString());
+  }
+  assert.deepEqual(told, [
+    "0:0",
+    "1:0",
+    "0:1",
+    "end of 0 at 2",
+    "1:1",
+    "end of 1 at 2",
+    "0:2",
+    "end of 0 at 3",
+  ]);
+});
+
+test("what went out before, of another reading, makes earlier frames late", async () => {
+  const order = new FrameOrder(sourceOf([chunkOf(0, 0, [10, 20, 30])], new Map([[0, 3n]])), {
+    start: new Map([[0, 0n]]),
+    windowMs: 0,
+    patience: "memory",
+    goneUntil: { seconds: 0, fraction: 25_000 },
+    nowMs: () => 0,
+  });
+  let frames = 0;
+  for await (const chunk of order.chunks()) frames += chunk.frameCount;
+  assert.equal(frames, 3);
+  assert.equal(order.late, 2);
+  assert.deepEqual(order.goneUntil, { seconds: 0, fraction: 30_000 });
+});
+
+test("nanoseconds decide, however far apart captures are", async () => {
+  const decades = [1, 500_000_000, 1_700_000_000, 4_000_000_000];
+  const instants = decades.flatMap((seconds) =>
+    [5, 1, 3, 2, 999_999_999].map((nanoseconds) => ({ seconds, nanoseconds })),
+  );
+  const chunks = instants.map(({ seconds, nanoseconds }, n) => {
+    const bytes = Buffer.from(`${n % 2}:${Math.floor(n / 2)}`);
+    return {
+      ...chunkOf(n % 2, Math.floor(n / 2), [0]),
+      bytes: buildRecords({ frames: [{ bytes, seconds, nanoseconds }], nanosecond: true }),
+      nanosecond: true,
+    };
+  });
+  const ends = new Map([
+    [0, 10n],
+    [1, 10n],
+  ]);
+  const order = new FrameOrder(sourceOf(chunks, ends), {
+    start: new Map([
+      [0, 0n],
+      [1, 0n],
+    ]),
+    windowMs: 0,
+    patience: "memory",
+    nowMs: () => 0,
+  });
+  const got: string[] = [];
+  for await (const chunk of order.chunks()) {
+    for (const { seconds, nanoseconds } of framesOf(chunk)) got.push(`${seconds}.${nanoseconds}`);
+  }
+  const expected = instants.toSorted(
+    (a, b) => a.seconds - b.seconds || a.nanoseconds - b.nanoseconds,
+  );
+  assert.deepEqual(
+    got,
+    expected.map(({ seconds, nanoseconds }) => `${seconds}.${nanoseconds}`),
+  );
+});

@@ -31,8 +31,12 @@ interface Scene {
   readonly warnings: string[];
 }
 
-/** A member of partition 0 that reads chunks up to offsets 1, 2 and 3, some time apart. */
-function createScene(commit: (attempt: number) => boolean | Error): Scene {
+/**
+ * A member of partition 0 that reads chunks up to offsets 1, 2 and 3.
+ *
+ * @param firstCommits so many commits were tried before the second chunk comes
+ */
+function createScene(commit: (attempt: number) => boolean | Error, firstCommits = 1): Scene {
   const commits: string[] = [];
   const warnings: string[] = [];
   const member = {
@@ -55,7 +59,9 @@ function createScene(commit: (attempt: number) => boolean | Error): Scene {
       for (const nextOffset of [1n, 2n, 3n]) {
         if (isStopped) return;
         yield { positions: new Map([[0, nextOffset]]), frameCount: 1 } as unknown as ReadChunk;
-        await new Promise((resolve) => setTimeout(resolve, 30));
+        while (commits.length < firstCommits) {
+          await new Promise((resolve) => setTimeout(resolve, 1));
+        }
       }
     },
   };
@@ -80,7 +86,7 @@ function createScene(commit: (attempt: number) => boolean | Error): Scene {
 }
 
 test("what a failed commit left is committed with the next", async () => {
-  const { reading, commits, warnings } = createScene((attempt) => attempt !== 1);
+  const { reading, commits, warnings } = createScene((attempt) => attempt !== 1, 2);
   await readAsMember(reading);
   assert.equal(commits[0], "0:1");
   assert.equal(commits[1], "0:1");

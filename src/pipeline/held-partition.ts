@@ -1,0 +1,186 @@
+import { type CaptureInstant, isBefore, msBetween } from "./capture-instant.ts";
+import type { Slot } from "./frame-memory.ts";
+import type { Run } from "./run.ts";
+
+/** What came at once, and how much of it is still here. */
+export interface Piece {
+  readonly interfaceOf: Uint16Array | undefined;
+  readonly offsets: readonly bigint[] | undefined;
+  /** Runs that are not out; kept where offsets are. */
+  readonly runs: Set<Run>;
+  /** Where it began, and where to go on behind it. */
+  readonly from: bigint;
+  readonly next: bigint;
+  /** Frames that came, and those that are out. */
+  came: number;
+  out: number;
+  /** All of it has come. */
+  isWhole: boolean;
+  /** The end of the partition was behind it, when it came. */
+  isEnd: boolean;
+}
+
+/** Where a partition ended when that was met. */
+export interface PartitionEnd {
+  readonly partition: number;
+  readonly offset: bigint;
+}
+
+/** Runs are looked for so far back that another may follow in time. */
+const MOST_TAILS = 8;
+
+/** What a merger keeps of one partition. */
+export class HeldPartition {
+  readonly partition: number;
+  slots = 0;
+  /** Takes the next frames. */
+  open: Slot | undefined;
+  /** Has frames in the chunk that is going out. */
+  isTouched = false;
+  /** Latest time of a frame that came, since times jumped back; undefined before the first. */
+  latest: CaptureInstant | undefined;
+  /** Of the piece that came last: its earliest time, and how far frames were behind the latest. */
+  earliest: CaptureInstant | undefined;
+  disorderMs = 0;
+  /** Oldest first. */
+  #pieces: Piece[] = [];
+  #position: bigint;
+  /** Runs that another may follow; the one that came last at the end. */
+  readonly #tails: Run[] = [];
+
+  /** @param position where it is read from */
+  constructor(partition: number, position: bigint) {
+    this.partition = partition;
+    this.#position = position;
+  }
+
+  /** The piece that comes now. */
+  get lastPiece(): Piece | undefined {
+    return this.#pieces.at(-1);
+  }
+
+  /** True when pieces are out whose end {@link advance} has not seen. */
+  get hasMoved(): boolean {
+    return this.#pieces.length > 0 && isOut(this.#pieces[0]!);
+  }
+
+  beginPiece(
+    next: bigint,
+    { interfaceOf, offsets }: Pick<Partial<Piece>, "interfaceOf" | "offsets">,
+  ): Piece {
+    this.earliest = undefined;
+    this.disorderMs = 0;
+    const from = this.#pieces.at(-1)?.next ?? this.#position;
+    const piece: Piece = {
+      interfaceOf,
+      offsets,
+      runs: new Set(),
+      from,
+      next,
+      came: 0,
+      out: 0,
+      isWhole: false,
+      isEnd: false,
+    };
+    this.#pieces.push(piece);
+    return piece;
+  }
+
+  /**
+   * Lets a run follow another one of this partition in time.
+   *
+   * @returns false when there is none that ends before it begins
+   */
+  chain(run: Run): boolean {
+    const tails = this.#tails;
+    let best = -1;
+    for (let n = tails.length - 1; n >= 0; n--) {
+      const tail = tails[n]!;
+      if (tail.at === tail.end && tail.next === undefined) {
+        // It is out.
+        tails.splice(n, 1);
+        if (best > n) best--;
+        continue;
+      }
+      if (endsBefore(tail, run) && (best === -1 || isLater(tail, tails[best]!))) best = n;
+    }
+    if (best !== -1) {
+      tails[best]!.next = run;
+      tails.splice(best, 1);
+    }
+    tails.push(run);
+    if (tails.length > MOST_TAILS) tails.shift();
+    return best !== -1;
+  }
+
+  /**
+   * Notes the times of a run that came.
+   *
+   * @param windowMs a run further behind than this tells that times have jumped back
+   */
+  noteTimes(run: Run, windowMs: number, perSecond: number): void {
+    const { latest, earliest } = this;
+    const last = { seconds: run.lastSeconds, fraction: run.lastFraction };
+    if (earliest === undefined || isBefore(run, earliest)) {
+      this.earliest = { seconds: run.seconds, fraction: run.fraction };
+    }
+    if (latest !== undefined && isBefore(run, latest)) {
+      const behindMs = msBetween(run, latest, perSecond);
+      if (behindMs <= windowMs) {
+        this.disorderMs = Math.max(this.disorderMs, behindMs);
+        if (!isBefore(latest, last)) return;
+      }
+    }
+    this.latest = last;
+  }
+
+  /**
+   * Goes behind the pieces that are out.
+   *
+   * @param onEnd told of ends of the partition that are passed
+   * @returns where to go on reading behind what is out
+   */
+  advance(onEnd: (end: PartitionEnd) => void): bigint {
+    const pieces = this.#pieces;
+    let gone = 0;
+    for (; gone < pieces.length && isOut(pieces[gone]!); gone++) {
+      const { next, isEnd } = pieces[gone]!;
+      this.#position = next;
+      if (isEnd) onEnd({ partition: this.partition, offset: next });
+    }
+    if (gone > 0) pieces.splice(0, gone);
+    const [piece] = pieces;
+    if (piece === undefined) return this.#position;
+    const { offsets, runs } = piece;
+    let position = piece.from;
+    if (offsets !== undefined && runs.size > 0) {
+      const left = [...runs].map((run) => offsets[run.at - run.before]!);
+      position = left.reduce((least, offset) => (offset < least ? offset : least));
+    }
+    return position;
+  }
+
+  /** Forgets the pieces of which nothing is out, and nothing of any behind them. */
+  dropUntouched(): ReadonlySet<Piece> {
+    const last = this.#pieces.findLastIndex(({ out }) => out > 0);
+    return new Set(this.#pieces.splice(last + 1));
+  }
+}
+
+function isOut({ isWhole, out, came }: Piece): boolean {
+  return isWhole && out === came;
+}
+
+function endsBefore(tail: Run, run: Run): boolean {
+  return (
+    tail.lastSeconds < run.seconds ||
+    (tail.lastSeconds === run.seconds && tail.lastFraction <= run.fraction)
+  );
+}
+
+function isLater(a: Run, b: Run): boolean {
+  return (
+    a.lastSeconds > b.lastSeconds ||
+    (a.lastSeconds === b.lastSeconds && a.lastFraction > b.lastFraction)
+  );
+}
