@@ -50,6 +50,19 @@ function readWithTcpdump(capture: Buffer): { linkType: number; frames: string[] 
   return { linkType: file.readUInt16LE(20), frames };
 }
 
+/**
+ * For tshark a fraction of a second or more is no time; here it is carried into the seconds.
+ *
+ * @returns the file, or one in its place
+ */
+function withRightTimes(file: string): string {
+  const carried = carryFractions(readFileSync(file));
+  if (carried === undefined) return file;
+  const copy = path.join(mkdtempSync(path.join(scratch, "carried-")), path.basename(file));
+  writeFileSync(copy, carried);
+  return copy;
+}
+
 /** A time after 2106 comes back as the last that there is. */
 function clampTime(line: string): string {
   return Number(line.split(".")[0]) > 0xffff_ffff
@@ -64,17 +77,11 @@ test(
     assert.ok(found.whole.length >= 5, `captures were found: ${found.whole.length}`);
     const folder = path.join(scratch, "folder");
     mkdirSync(folder);
-    // For tshark a fraction of a second or more is no time; here the seconds are carried.
-    const originals = found.whole.map((file, n) => {
-      const name = `${n}-${path.basename(file)}`;
-      symlinkSync(file, path.join(folder, name));
-      const carried = carryFractions(readFileSync(file));
-      if (carried === undefined) return file;
-      writeFileSync(path.join(scratch, name), carried);
-      return path.join(scratch, name);
-    });
+    for (const [n, file] of found.whole.entries()) {
+      symlinkSync(file, path.join(folder, `${n}-${path.basename(file)}`));
+    }
     const merged = path.join(scratch, "merged.pcapng");
-    mergeCaptures(originals, merged);
+    mergeCaptures(found.whole.map(withRightTimes), merged);
     const expected = (await readFrames(merged)).map(clampTime);
 
     const topic = await newTopic();
@@ -145,7 +152,7 @@ test(
       );
     }
     const expected: string[] = [];
-    for (const file of files) expected.push(...(await readFrames(file)));
+    for (const file of files) expected.push(...(await readFrames(withRightTimes(file))));
     assert.ok(expected.length > 0);
     const output = path.join(scratch, "broken.out.pcapng");
     writeFileSync(output, await consume(bootstrap, topic, "-F", "pcapng"));
