@@ -41,7 +41,7 @@ test(
         assert.ok(frames.length <= whole.frames.length, file);
         assert.deepEqual(frames, whole.frames.slice(0, frames.length), `${file} cut at ${length}`);
         if (error === undefined) continue;
-        assert.ok(error instanceof PcaptsError, String(error));
+        assert.ok(error instanceof PcaptsError, file);
         if (!isCompressed)
           assert.match(error.message, new RegExp(`at byte ${length}\\b|empty|starts with`));
       }
