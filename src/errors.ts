@@ -28,6 +28,7 @@ export const ERROR_TABLE = {
   TOPIC_MISSING: { exitCode: 1, retriable: false },
   TOPIC_NOT_CREATABLE: { exitCode: 1, retriable: false },
   TOPIC_UNSUITABLE: { exitCode: 1, retriable: false },
+  SPOOL_UNUSABLE: { exitCode: 1, retriable: true },
   RECORD_BATCH_INVALID: { exitCode: 1, retriable: false },
   BROKER_DATA_DIRECTORY: { exitCode: 1, retriable: true },
   BROKER_LISTEN: { exitCode: 1, retriable: true },

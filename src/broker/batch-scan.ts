@@ -4,7 +4,7 @@ import {
   BATCH_LENGTH_OVERHEAD,
   OFFSET_OF,
 } from "../kafka-wire/record-batch-format.ts";
-import { readAt } from "./file-io.ts";
+import { readAt } from "../storage/file-io.ts";
 
 const READ_BYTES = 256 * 1024;
 

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { replaceFile } from "./file-io.ts";
+import { replaceFile } from "../storage/file-io.ts";
 import type { ProducerSnapshot } from "./producer-states.ts";
 
 /**

@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
-import { access, mkdir, readFile, rm, stat } from "node:fs/promises";
-import { createServer, type Server } from "node:net";
-import { dirname, join } from "node:path";
+import { access, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { PcaptsError } from "../errors.ts";
-import { isSystemError, replaceFile } from "./file-io.ts";
+import { DirectoryLock, makeDirectory } from "../storage/directory-lock.ts";
+import { isSystemError, replaceFile } from "../storage/file-io.ts";
 
 /** What a broker remembers of itself. */
 interface Identity {
@@ -30,14 +30,14 @@ const PRODUCER_IDS_AT_ONCE = 1000;
  */
 export class DataDirectory {
   readonly path: string;
-  readonly #lock: Server;
+  readonly #lock: DirectoryLock;
   #identity: Identity;
   #nextProducerId: number;
   #saving: Promise<void> = Promise.resolve();
   /** The process before ended in order. */
   readonly wasClean: boolean;
 
-  private constructor(path: string, lock: Server, identity: Identity, wasClean: boolean) {
+  private constructor(path: string, lock: DirectoryLock, identity: Identity, wasClean: boolean) {
     this.path = path;
     this.#lock = lock;
     this.#identity = identity;
@@ -68,7 +68,7 @@ export class DataDirectory {
       await rm(join(path, "deleted"), { recursive: true, force: true });
       return new DataDirectory(path, lock, identity, wasClean);
     } catch (error) {
-      lock.close();
+      await lock.release();
       throw new PcaptsError(
         "BROKER_DATA_DIRECTORY",
         `Cannot use the data directory "${path}": ${reasonOf(error)}`,
@@ -103,48 +103,18 @@ export class DataDirectory {
   async close(isClean: boolean): Promise<void> {
     await this.#saving.catch(() => {});
     if (isClean) await replaceFile(join(this.path, "clean-shutdown"), "", true);
-    await new Promise<void>((resolve) => {
-      this.#lock.close(() => resolve());
-    });
+    await this.#lock.release();
   }
 }
 
-/** Node's own way, `recursive`, never comes back where a directory cannot be made, as in /proc. */
-async function makeDirectory(path: string): Promise<void> {
-  try {
-    await mkdir(path);
-  } catch (error) {
-    if (isSystemError(error, "EEXIST")) return;
-    if (!isSystemError(error, "ENOENT")) throw error;
-    await makeDirectory(dirname(path));
-    await mkdir(path);
-  }
-}
-
-/**
- * Node has no file locks. A socket in Linux's abstract namespace is as good: one
- * process can have a name, and it is free again the moment that process is gone.
- */
-async function takeLock(path: string): Promise<Server> {
-  const { dev, ino } = await stat(path);
-  const lock = createServer((socket) => socket.destroy());
-  await new Promise<void>((resolve, reject) => {
-    lock.once("error", (error) => {
-      reject(
-        isSystemError(error, "EADDRINUSE")
-          ? new PcaptsError(
-              "BROKER_DATA_DIRECTORY",
-              `Cannot use the data directory "${path}": another broker is running on it; ` +
-                "stop that one, or choose another with --data-dir",
-              { cause: error },
-            )
-          : error,
-      );
-    });
-    lock.listen(`\0pcapts-broker-${dev}-${ino}`, resolve);
-  });
-  lock.unref();
-  return lock;
+async function takeLock(path: string): Promise<DirectoryLock> {
+  const lock = await DirectoryLock.take(path, "broker");
+  if (lock !== undefined) return lock;
+  throw new PcaptsError(
+    "BROKER_DATA_DIRECTORY",
+    `Cannot use the data directory "${path}": another broker is running on it; ` +
+      "stop that one, or choose another with --data-dir",
+  );
 }
 
 async function readIdentity(path: string): Promise<Identity> {

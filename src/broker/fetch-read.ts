@@ -7,7 +7,7 @@ import { KAFKA_ERROR_CODE } from "../kafka-wire/error-codes.ts";
 import type { BrokerState } from "./broker-api.ts";
 import { BrokerError } from "./broker-error.ts";
 import type { Lease } from "./buffer-pool.ts";
-import { readAt } from "./file-io.ts";
+import { readAt } from "../storage/file-io.ts";
 import type { LogPosition, PartitionLog } from "./partition-log.ts";
 
 /** What is asked of one partition. */

@@ -10,7 +10,7 @@ import {
   syncFile,
   truncateFile,
   writeAt,
-} from "./file-io.ts";
+} from "../storage/file-io.ts";
 
 /** How far a group has read a partition. */
 export interface CommittedOffset {

@@ -3,7 +3,7 @@ import { BATCH_ATTRIBUTE, OFFSET_OF } from "../kafka-wire/record-batch-format.ts
 import { readRecordBatchHeader, RecordCursor } from "../kafka-wire/record-batch-reader.ts";
 import { readBatchFacts } from "./batch-check.ts";
 import { scanBatches } from "./batch-scan.ts";
-import { readAt } from "./file-io.ts";
+import { readAt } from "../storage/file-io.ts";
 import type { Segment } from "./segment.ts";
 
 /** A record that a search found. */

@@ -3,7 +3,7 @@ import { OFFSET_OF } from "../kafka-wire/record-batch-format.ts";
 import { type BatchFacts, stampAppendTime } from "./batch-check.ts";
 import { BrokerError } from "./broker-error.ts";
 import { type Checkpoint, type CheckpointKind, saveCheckpoint } from "./checkpoint.ts";
-import { syncDirectory } from "./file-io.ts";
+import { syncDirectory } from "../storage/file-io.ts";
 import { type RecoveredLog, recoverLog } from "./log-recovery.ts";
 import { findLatest, findPosition, findTime, type FoundRecord, segmentOf } from "./log-search.ts";
 import type { LogEnvironment, LogSettings } from "./partition-settings.ts";

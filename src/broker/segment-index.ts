@@ -6,7 +6,7 @@ import {
   READ_WRITE,
   truncateFile,
   writeAt,
-} from "./file-io.ts";
+} from "../storage/file-io.ts";
 
 const ENTRY_BYTES = 16;
 /** One entry for this much of the log: 100 GB on disk come to 25 MB of entries. */

@@ -11,7 +11,7 @@ import {
   syncFile,
   truncateFile,
   writeAt,
-} from "./file-io.ts";
+} from "../storage/file-io.ts";
 import { SegmentIndex } from "./segment-index.ts";
 import { OFFSET_OF } from "../kafka-wire/record-batch-format.ts";
 

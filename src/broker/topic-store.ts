@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { BrokerError } from "./broker-error.ts";
-import { isSystemError, replaceFile, syncDirectory } from "./file-io.ts";
+import { isSystemError, replaceFile, syncDirectory } from "../storage/file-io.ts";
 import { PartitionLog } from "./partition-log.ts";
 import type { LogEnvironment } from "./partition-settings.ts";
 import { logSettingsOf, type TopicConfig } from "./topic-settings.ts";

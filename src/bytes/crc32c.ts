@@ -4,8 +4,9 @@ import { crc32c as checksum } from "@node-rs/crc32";
  * CRC-32C (Castagnoli), RFC 3720 appendix B.4, as record batches carry it.
  *
  * @param bytes what to sum
+ * @param before checksum of what stands before them, if they go on with it
  * @returns unsigned 32-bit checksum
  */
-export function crc32c(bytes: Buffer): number {
-  return checksum(bytes);
+export function crc32c(bytes: Buffer, before = 0): number {
+  return checksum(bytes, before);
 }

@@ -7,7 +7,7 @@ import type { LiveSource } from "../capture/live-source.ts";
 import type { ProcessUser } from "../capture/process-user.ts";
 import type { KafkaClientOptions } from "../kafka/client-options.ts";
 import type { Logger } from "../logger.ts";
-import type { ProduceSummary } from "../pipeline/pipeline-options.ts";
+import type { ProduceSummary, SpoolOptions } from "../pipeline/pipeline-options.ts";
 import type { CommandContext } from "./command-context.ts";
 import { readKafkaSettings } from "./command-settings.ts";
 import { openSource, snapLengthOf } from "./open-source.ts";
@@ -73,6 +73,7 @@ async function produce(
       maxPackets: values["max-packets"],
       limits: parseAutostop(values.autostop),
       captureSelf: values["capture-self"],
+      spool: readSpool(line),
       snapLengthBytes: given.has("snaplen") ? snapLengthOf(values.snaplen) : undefined,
       flushTimeoutMs: values["flush-timeout"] * 1000,
       observer: service?.observer,
@@ -99,6 +100,11 @@ async function produce(
     },
     context,
   );
+}
+
+function readSpool({ values }: CommandLine): SpoolOptions | undefined {
+  const directory = values["spool-dir"];
+  return directory === undefined ? undefined : { directory, sizeBytes: values["spool-size"] };
 }
 
 function reportInterface(source: LiveSource): PartReport {
@@ -148,7 +154,14 @@ function judgeLedger(summary: ProduceSummary, logger: Logger): number {
         "a larger ring of the device may help (ethtool -g, ethtool -G)",
     );
   }
-  const lost = summary.captured - summary.acknowledged;
+  const { captured, acknowledged, foundInSpool = 0, spooled = 0 } = summary;
+  if (spooled > 0) {
+    logger.warn(
+      `'${spooled}' frame(s) are left in the spool: the next run with the same --spool-dir sends them`,
+    );
+  }
+  const lost = captured + foundInSpool - acknowledged - spooled;
+  if (lost === 0 && spooled > 0) return 1;
   if (lost !== 0) {
     logger.error(
       `'${lost}' captured frame(s) were not acknowledged by Kafka, see the counts above`,

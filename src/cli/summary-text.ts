@@ -9,13 +9,17 @@ import type { ConsumeSummary, ProduceSummary } from "../pipeline/pipeline-option
  */
 export function formatProduceSummary(summary: ProduceSummary): string {
   const { captured, acknowledged, failed, unknown, droppedHere, queued } = summary;
+  const { foundInSpool, spooled } = summary;
   return (
     `received ${formatCount(summary.received)} = ` +
     `dropped by the kernel ${formatCount(summary.droppedByKernel)} + ` +
     `filtered ${summary.filtered} + captured ${captured} + ` +
     `left in the ring ${formatCount(summary.leftInRing)}; ` +
-    `captured ${captured} = acknowledged ${acknowledged} + failed ${failed} + ` +
+    `captured ${captured} ` +
+    (foundInSpool === undefined ? "" : `+ found in the spool ${foundInSpool} `) +
+    `= acknowledged ${acknowledged} + failed ${failed} + ` +
     `unknown ${unknown} + dropped here ${droppedHere} + queued ${queued}` +
+    (spooled === undefined ? "" : ` + in the spool ${spooled}`) +
     formatInterfaceDrops(summary)
   );
 }

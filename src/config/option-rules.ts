@@ -143,6 +143,11 @@ const OPTION_RULES: readonly OptionRule[] = [
     broken: ({ values, given }) => values.consumer && values.unordered && given.has("ordered"),
     message: "--ordered and --unordered exclude each other",
   },
+  {
+    broken: ({ values, given }) =>
+      isProducing(values) && given.has("spool-size") && values["spool-dir"] === undefined,
+    message: "--spool-size goes with --spool-dir DIR, which names the directory",
+  },
 ];
 
 function makesRing(values: OptionValues): boolean {

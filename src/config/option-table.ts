@@ -562,6 +562,22 @@ export const OPTION_TABLE = [
   },
 
   {
+    long: "spool-dir",
+    mode: "producer",
+    value: { type: "text" },
+    valueName: "DIR",
+    completes: "file",
+    help: "keep in DIR what neither memory nor Kafka takes, and send it when it does, or the next run",
+  },
+  {
+    long: "spool-size",
+    mode: "producer",
+    value: { type: "size" },
+    valueName: "SIZE",
+    default: "1G",
+    help: "most bytes in --spool-dir; K, M, G or T may stand behind the number",
+  },
+  {
     long: "capture-self",
     mode: "producer",
     value: { type: "switch" },

@@ -1,6 +1,8 @@
 import { PcaptsError } from "../errors.ts";
 import { parseLinkType } from "../packet/link-types.ts";
 import { parseAutostop } from "./autostop.ts";
+import { parseOverload } from "./overload.ts";
+import { parseSize } from "./size.ts";
 import { parseStartPosition, parseTimeMicros } from "./start-position.ts";
 
 /** What a flag or a Kafka property accepts as its value. */
@@ -20,6 +22,9 @@ export type ValueKind =
   | { readonly type: "position" }
   | { readonly type: "time" }
   | { readonly type: "autostop" }
+  | { readonly type: "overload" }
+  /** Its value is in bytes. */
+  | { readonly type: "size" }
   /** Its value is a LINKTYPE_ number. */
   | { readonly type: "linktype" }
   | {
@@ -35,7 +40,7 @@ export type ValueKind =
 /** What {@link parseValue} makes of a value of kind `K`. */
 export type TypedValue<K> = K extends { type: "switch" | "boolean" }
   ? boolean
-  : K extends { type: "integer" | "decimal" | "linktype" }
+  : K extends { type: "integer" | "decimal" | "linktype" | "size" }
     ? number
     : K extends { type: "choice"; choices: readonly (infer Choice)[] }
       ? Choice
@@ -108,6 +113,11 @@ export function parseValue(
     case "autostop":
       parseAutostop([text], subject);
       return text;
+    case "overload":
+      parseOverload(text, subject);
+      return text;
+    case "size":
+      return parseSize(text, subject);
     case "linktype": {
       const linkType = parseLinkType(text);
       if (linkType === undefined) {

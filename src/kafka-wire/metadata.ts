@@ -22,6 +22,8 @@ export interface TopicMetadata {
 /** Answer to Metadata. */
 export interface MetadataResponse {
   readonly brokers: readonly BrokerNode[];
+  /** "" when it has no name. */
+  readonly clusterId: string;
   /** -1 when there is none. */
   readonly controllerId: number;
   readonly topics: readonly TopicMetadata[];
@@ -82,7 +84,7 @@ function decode(reader: ByteReader, version: number): MetadataResponse {
     });
     reader.readNullableString();
   }
-  reader.readNullableString();
+  const clusterId = reader.readNullableString() ?? "";
   const controllerId = reader.readInt32();
   const topics: TopicMetadata[] = [];
   for (let left = reader.readArrayLength(); left > 0; left--) {
@@ -99,5 +101,5 @@ function decode(reader: ByteReader, version: number): MetadataResponse {
     }
     topics.push({ errorCode, name, isInternal, leaders });
   }
-  return { brokers, controllerId, topics };
+  return { brokers, clusterId, controllerId, topics };
 }

@@ -65,6 +65,28 @@ export class RecordBatchWriter {
     return this.#baseTimestampMs;
   }
 
+  /**
+   * Takes a batch up again that was sealed once, here or in another process.
+   *
+   * @param buffer begins with the batch
+   * @param length of the batch
+   */
+  static restore(buffer: Buffer, length: number): RecordBatchWriter {
+    const writer = new RecordBatchWriter(buffer, length);
+    writer.length = length;
+    writer.recordCount = buffer.readInt32BE(OFFSET_OF.recordCount);
+    writer.#baseTimestampMs = Number(buffer.readBigInt64BE(OFFSET_OF.baseTimestamp));
+    writer.#maxTimestampMs = Number(buffer.readBigInt64BE(OFFSET_OF.maxTimestamp));
+    writer.#attributes = buffer.readInt16BE(OFFSET_OF.attributes);
+    return writer;
+  }
+
+  /** Moves the timestamps of all records, so that the latest is this; keys stay. */
+  moveTimestamps(latestMs: number): void {
+    this.#baseTimestampMs += latestMs - this.#maxTimestampMs;
+    this.#maxTimestampMs = latestMs;
+  }
+
   /** Latest timestamp of its records. */
   get maxTimestampMs(): number {
     return this.#maxTimestampMs;

@@ -59,3 +59,38 @@ export class BatchMemory {
     if (this.#lentBytes + keptBytes <= this.#limitBytes) this.#free.push(buffer);
   }
 }
+
+/** Smallest useful batch buffer, however many partitions share the memory. */
+const MIN_BATCH_BYTES = 16 * 1024;
+
+/** Batches of a partition in flight, or read ahead from a spool. */
+const MOST_AT_A_TIME = 5;
+
+/**
+ * Divides the memory of a publisher among its partitions. With a spool a share is kept
+ * for batches that come back from it: they must find room when everything else is full,
+ * and what is in flight must leave some for new frames.
+ *
+ * @param queueBytes all there is
+ * @param batchLimitBytes largest batch
+ */
+export function divideMemory(
+  queueBytes: number,
+  batchLimitBytes: number,
+  partitionCount: number,
+  hasSpool: boolean,
+): { memory: BatchMemory; spoolMemory: BatchMemory } {
+  // Of each partition: one that is open and one behind it; with a spool also those in flight and read ahead.
+  const batches = partitionCount * (hasSpool ? 2 + 2 * MOST_AT_A_TIME : 2);
+  const bufferBytes = Math.min(
+    batchLimitBytes,
+    Math.max(MIN_BATCH_BYTES, Math.floor(queueBytes / batches)),
+  );
+  const spoolBytes = hasSpool
+    ? Math.min(Math.floor(queueBytes / 2), partitionCount * MOST_AT_A_TIME * bufferBytes)
+    : 0;
+  return {
+    memory: new BatchMemory(bufferBytes, queueBytes - spoolBytes),
+    spoolMemory: new BatchMemory(bufferBytes, spoolBytes),
+  };
+}

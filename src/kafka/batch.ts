@@ -1,14 +1,33 @@
 import { readRecordBatchHeader, RecordCursor } from "../kafka-wire/record-batch-reader.ts";
 import { RecordBatchWriter } from "../kafka-wire/record-batch-writer.ts";
+import type { RecordCodec } from "../kafka-wire/compression.ts";
 import type { BatchMemory } from "./batch-memory.ts";
+
+/** Where a batch stands in the spool. */
+export interface SpooledPlace {
+  readonly serial: number;
+  readonly frameCount: number;
+  /** Batches that were made of the entry and are not dealt with. */
+  parts: number;
+  isDivided: boolean;
+}
 
 /** One record batch on its way. */
 export interface Batch {
   readonly writer: RecordBatchWriter;
+  /** Lent the writer's buffer. */
+  readonly memory: BatchMemory;
+  /** Undefined for one that is in memory alone. */
+  readonly spooled: SpooledPlace | undefined;
+  /** Of one out of the spool that is compressed: it may be another than the run's. */
+  readonly codec: RecordCodec | undefined;
   /** When its first frame came, on the publisher's monotonic clock. */
   readonly bornMs: number;
   /** The whole batch with its identity; undefined until it is first sent. */
   sealed: Buffer | undefined;
+  /** Undefined until it is given one, with the two below. */
+  producerId: bigint | undefined;
+  epoch: number;
   /** -1 until it is given one. */
   baseSequence: number;
   /** When it was last sent, on the publisher's monotonic clock. */
@@ -37,11 +56,20 @@ export interface Refusal {
   readonly reason: string;
 }
 
-/** An empty batch in `buffer`. */
-export function newBatch(buffer: Buffer, limitBytes: number, bornMs: number): Batch {
+/** What a {@link Batch} is made of. */
+export type BatchParts = Pick<Batch, "writer" | "memory" | "bornMs"> &
+  Partial<Pick<Batch, "spooled" | "codec">>;
+
+/** A batch that was never sent. */
+export function newBatch({ writer, memory, bornMs, spooled, codec }: BatchParts): Batch {
   return {
-    writer: new RecordBatchWriter(buffer, limitBytes),
+    writer,
+    memory,
     bornMs,
+    spooled,
+    codec,
+    producerId: undefined,
+    epoch: -1,
     sealed: undefined,
     baseSequence: -1,
     sentMs: 0,
@@ -61,13 +89,10 @@ export function newBatch(buffer: Buffer, limitBytes: number, bornMs: number): Ba
  * @param sealed the whole batch, uncompressed
  * @param keep decides by the record's place in the batch
  */
-export function copyRecords(
-  batch: Batch,
-  sealed: Buffer,
-  memory: BatchMemory,
-  keep: (index: number) => boolean,
-): Batch {
-  const copy = newBatch(memory.lendBeyondLimit(sealed.length), sealed.length, batch.bornMs);
+export function copyRecords(batch: Batch, sealed: Buffer, keep: (index: number) => boolean): Batch {
+  const { memory } = batch;
+  const writer = new RecordBatchWriter(memory.lendBeyondLimit(sealed.length), sealed.length);
+  const copy = newBatch({ ...batch, writer, codec: undefined });
   const header = readRecordBatchHeader(sealed, 0, sealed.length, false)!;
   const { recordsStart, recordsEnd, recordCount, baseTimestampMs } = header;
   const records = new RecordCursor(sealed, recordsStart, recordsEnd, recordCount);

@@ -1,6 +1,7 @@
 import { decompressBatch } from "../kafka-wire/compression.ts";
 import { NO_PRODUCER_ID } from "../kafka-wire/record-batch-writer.ts";
-import type { RecordBatchWriter } from "../kafka-wire/record-batch-writer.ts";
+import { RecordBatchWriter } from "../kafka-wire/record-batch-writer.ts";
+import type { Backlog } from "./backlog.ts";
 import { copyRecords, newBatch } from "./batch.ts";
 import type { Batch, Refusal } from "./batch.ts";
 import type { BatchCompressor, CompressedBatch } from "./batch-compressor.ts";
@@ -76,12 +77,14 @@ export class PartitionQueue {
   readonly #losses: QueueLosses;
   readonly #maxInFlight: number;
   readonly #compression: QueueCompression | undefined;
+  /** Behind what is in memory, where there is a spool. */
+  readonly backlog: Backlog | undefined;
   #waiting: Batch[] = [];
   #inFlight: Batch[] = [];
   #returned = new Set<Batch>();
   #resequence = false;
-  /** The partition's leader has acknowledged a batch under this producer id. */
-  #isProducerKnown = false;
+  /** Under which the partition's leader acknowledged a batch; undefined: it may know none. */
+  #knownProducerId: bigint | undefined;
   /** Where the next batch is expected in the log; -1 when that is not known. */
   #nextOffset = -1n;
 
@@ -92,6 +95,7 @@ export class PartitionQueue {
     memory: BatchMemory,
     losses: QueueLosses,
     compression?: QueueCompression,
+    backlog?: Backlog,
   ) {
     this.partition = partition;
     this.identity = identity;
@@ -99,6 +103,7 @@ export class PartitionQueue {
     this.#memory = memory;
     this.#losses = losses;
     this.#compression = compression;
+    this.backlog = backlog;
   }
 
   /** Batches in flight. */
@@ -114,12 +119,17 @@ export class PartitionQueue {
 
   /** True when no frame is held. */
   get isEmpty(): boolean {
-    return this.open === undefined && this.#waiting.length === 0 && this.#inFlight.length === 0;
+    return (
+      this.open === undefined &&
+      this.#waiting.length === 0 &&
+      this.#inFlight.length === 0 &&
+      this.backlog?.isEmpty !== false
+    );
   }
 
   /** Frames that wait here: never sent, and sent without an answer. */
   countFrames(): { unsent: number; unanswered: number } {
-    let unsent = 0;
+    let unsent = this.backlog?.frameCount ?? 0;
     let unanswered = 0;
     const held = [...this.#waiting, ...this.#inFlight.filter((batch) => !batch.isAcknowledged)];
     if (this.open !== undefined) held.push(this.open);
@@ -133,7 +143,8 @@ export class PartitionQueue {
   /** Opens a batch in `buffer`. The one that was open waits to be sent. */
   openBatch(buffer: Buffer, limitBytes: number, nowMs: number): RecordBatchWriter {
     this.closeOpen();
-    this.open = newBatch(buffer, limitBytes, nowMs);
+    const writer = new RecordBatchWriter(buffer, limitBytes);
+    this.open = newBatch({ writer, memory: this.#memory, bornMs: nowMs });
     return this.open.writer;
   }
 
@@ -143,9 +154,11 @@ export class PartitionQueue {
     if (open === undefined) return;
     this.open = undefined;
     if (open.writer.recordCount > 0) {
-      this.#waiting.push(open);
+      // Never past what is on disk.
+      if (this.backlog?.isEmpty === false) this.backlog.pending.push(open);
+      else this.#waiting.push(open);
       this.#compress(open);
-    } else this.#memory.giveBack(open.writer.buffer);
+    } else open.memory.giveBack(open.writer.buffer);
   }
 
   #compress(batch: Batch): void {
@@ -159,16 +172,16 @@ export class PartitionQueue {
     batch.isCompressing = true;
     compressing.then((buffer) => {
       batch.isCompressing = false;
-      if (batch.isDropped) this.#memory.giveBack(batch.writer.buffer);
+      if (batch.isDropped) batch.memory.giveBack(batch.writer.buffer);
       else this.#useCompressed(batch, buffer);
       compressed();
     }, failed);
   }
 
-  #useCompressed({ writer }: Batch, buffer: CompressedBatch): void {
+  #useCompressed({ writer, memory }: Batch, buffer: CompressedBatch): void {
     if (buffer === undefined) return;
-    this.#memory.adopt(buffer);
-    this.#memory.giveBack(writer.buffer);
+    memory.adopt(buffer);
+    memory.giveBack(writer.buffer);
     writer.useCompressed(this.#compression!.compressor.codec.name, buffer);
   }
 
@@ -177,11 +190,11 @@ export class PartitionQueue {
    * @returns true when `take` will give a batch, or begin to compress the one it would give
    */
   isReady(openBefore: number): boolean {
-    const maxInFlight = this.#isProducerKnown ? this.#maxInFlight : 1;
-    if (this.#returned.size > 0 || this.#inFlight.length >= maxInFlight) return false;
-    if (this.isHeldBack || this.needsProducerId) return false;
-    const first = this.#waiting[0] ?? this.open;
+    if (this.#returned.size > 0 || this.isHeldBack || this.needsProducerId) return false;
+    const first = this.#next;
     if (first === undefined) return false;
+    const isKnown = this.#knownProducerId === (first.producerId ?? this.identity.producerId);
+    if (this.#inFlight.length >= (isKnown ? this.#maxInFlight : 1)) return false;
     if (!first.wasSent && this.#inFlight.some((batch) => batch.isRetry)) return false;
     if (first === this.open) return first.bornMs <= openBefore;
     if (first.isCompressing) return false;
@@ -190,7 +203,12 @@ export class PartitionQueue {
 
   /** Bytes of the batch that `take` would give, or 0. */
   nextBatchBytes(): number {
-    return (this.#waiting[0] ?? this.open)?.writer.length ?? 0;
+    return this.#next?.writer.length ?? 0;
+  }
+
+  /** The batch to be sent next; the open one has to wait for what is on disk. */
+  get #next(): Batch | undefined {
+    return this.#waiting[0] ?? (this.backlog?.isEmpty === false ? undefined : this.open);
   }
 
   /** Takes the next batch into flight; call only when `isReady`. */
@@ -202,6 +220,7 @@ export class PartitionQueue {
     const batch = this.#waiting.shift();
     if (batch === undefined) return undefined;
     this.#seal(batch);
+    this.backlog?.noteSent(batch);
     batch.wasSent = true;
     batch.sentMs = nowMs;
     this.#inFlight.push(batch);
@@ -211,6 +230,8 @@ export class PartitionQueue {
   #seal(batch: Batch): void {
     if (batch.sealed !== undefined) return;
     const { identity } = this;
+    batch.producerId = identity.producerId;
+    batch.epoch = identity.epoch;
     if (identity.producerId === NO_PRODUCER_ID) {
       batch.sealed = batch.writer.seal(NO_PRODUCER_ID, -1, -1);
       return;
@@ -224,11 +245,12 @@ export class PartitionQueue {
 
   /** The broker has the batch: its memory is free. */
   acknowledged(batch: Batch, baseOffset: bigint): void {
-    this.#isProducerKnown = true;
+    this.#knownProducerId = batch.producerId;
     batch.baseOffset = baseOffset;
     batch.isAcknowledged = true;
     batch.isRetry = false;
-    this.#memory.giveBack(batch.writer.buffer);
+    batch.memory.giveBack(batch.writer.buffer);
+    this.backlog?.done(batch);
     while (this.#inFlight[0]?.isAcknowledged === true) this.#passed(this.#inFlight.shift()!);
     this.#settle();
   }
@@ -247,7 +269,7 @@ export class PartitionQueue {
    * batch goes alone. If it was only not there for a moment, that costs nothing.
    */
   logLost(): void {
-    this.#isProducerKnown = false;
+    this.#knownProducerId = undefined;
   }
 
   /** A batch in flight came back, to be sent again under its identity. */
@@ -274,7 +296,7 @@ export class PartitionQueue {
 
   /** The broker does not know the producer id, or knows a newer epoch of it. */
   identityLost(batch: Batch): void {
-    this.#isProducerKnown = false;
+    this.#knownProducerId = undefined;
     this.#resequence = true;
     this.returned(batch);
   }
@@ -294,25 +316,31 @@ export class PartitionQueue {
     const batch = this.#waiting.shift()!;
     const { records, reason } = batch.refusal!;
     const { recordCount, buffer } = batch.writer;
+    const { spooled, memory } = batch;
     const parts: Batch[] = [];
     const sealed = this.uncompressed(batch);
     if (records !== undefined) {
       this.#losses.failed(records.size, reason);
-      parts.push(copyRecords(batch, sealed, this.#memory, (index) => !records.has(index)));
+      parts.push(copyRecords(batch, sealed, (index) => !records.has(index)));
     } else if (recordCount === 1) {
       this.#losses.failed(1, reason);
     } else {
       const half = recordCount >>> 1;
       parts.push(
-        copyRecords(batch, sealed, this.#memory, (index) => index < half),
-        copyRecords(batch, sealed, this.#memory, (index) => index >= half),
+        copyRecords(batch, sealed, (index) => index < half),
+        copyRecords(batch, sealed, (index) => index >= half),
       );
     }
-    this.#memory.giveBack(buffer);
+    memory.giveBack(buffer);
     for (const part of parts) {
-      if (part.writer.recordCount === 0) this.#memory.giveBack(part.writer.buffer);
+      if (part.writer.recordCount === 0) memory.giveBack(part.writer.buffer);
     }
     const kept = parts.filter(({ writer }) => writer.recordCount > 0);
+    if (spooled !== undefined) {
+      spooled.isDivided = true;
+      spooled.parts += kept.length;
+    }
+    this.backlog?.done(batch);
     this.#waiting.unshift(...kept);
     for (const part of kept) this.#compress(part);
     this.#resequence = true;
@@ -321,8 +349,60 @@ export class PartitionQueue {
   /** A batch that was sealed, as it was before it was compressed. */
   uncompressed(batch: Batch): Buffer {
     const sealed = batch.sealed!;
-    const codec = this.#compression?.compressor.codec;
+    const codec = batch.codec ?? this.#compression?.compressor.codec;
     return codec === undefined ? sealed : decompressBatch(sealed, codec);
+  }
+
+  /**
+   * Leaves what waits behind the first few to the backlog, to be written to disk.
+   *
+   * @param kept batches that stay, so that there is something to send at once
+   */
+  spill(kept: number): void {
+    const { backlog } = this;
+    if (backlog === undefined) return;
+    // Behind entries that were read nothing can stand in memory that is older than those on disk.
+    if (!backlog.isEmpty) return;
+    const lastSpooled = this.#waiting.findLastIndex(({ spooled }) => spooled !== undefined);
+    const from = Math.max(kept, lastSpooled + 1);
+    backlog.pending.push(...this.#waiting.splice(from));
+  }
+
+  /** Whether a batch out of the backlog would be sent soon. */
+  wantsMore(kept: number): boolean {
+    return this.#waiting.length < kept;
+  }
+
+  /** Takes a batch out of the backlog. */
+  addNext(batch: Batch): void {
+    this.#waiting.push(batch);
+  }
+
+  /**
+   * What a run that ends leaves to the spool: all that is in memory alone.
+   *
+   * @returns in order; each group with the serial of the entry it belongs in front of, `unread` for the
+   *   first that was not read, or `end`
+   */
+  takeHeld(): { batches: Batch[]; before: number | "unread" | "end" }[] {
+    this.closeOpen();
+    const groups: { batches: Batch[]; before: number | "unread" | "end" }[] = [];
+    let batches: Batch[] = [];
+    const held = [...this.#inFlight.filter((batch) => !batch.isAcknowledged), ...this.#waiting];
+    for (const batch of held) {
+      const { spooled } = batch;
+      if (spooled === undefined) {
+        batches.push(batch);
+      } else if (batches.length > 0) {
+        groups.push({ batches, before: spooled.serial });
+        batches = [];
+      }
+    }
+    const { spool, pending } = this.backlog!;
+    if (spool.hasUnread) groups.push({ batches, before: "unread" });
+    else pending.unshift(...batches);
+    groups.push({ batches: pending, before: "end" });
+    return groups.filter((group) => group.batches.length > 0);
   }
 
   /** True when the epoch is used up: nothing is sent until `useProducerId`. */
@@ -334,7 +414,7 @@ export class PartitionQueue {
   /** Goes on under a new producer id; call only when `needsProducerId` and nothing is in flight. */
   useProducerId(identity: ProducerIdentity): void {
     this.identity = { ...identity };
-    this.#isProducerKnown = false;
+    this.#knownProducerId = undefined;
     this.#forgetSequences();
   }
 
@@ -349,6 +429,7 @@ export class PartitionQueue {
     for (const batch of this.#waiting) {
       // One that was refused too is about to be rewritten, from these bytes.
       if (batch.refusal === undefined) batch.sealed = undefined;
+      batch.producerId = undefined;
       batch.baseSequence = -1;
       batch.wasSent = false;
       batch.isRetry = false;
@@ -370,7 +451,8 @@ export class PartitionQueue {
       if (wasSent && batch.refusal === undefined) unanswered += writer.recordCount;
       else unsent += writer.recordCount;
       batch.isDropped = true;
-      if (!batch.isCompressing) this.#memory.giveBack(writer.buffer);
+      if (!batch.isCompressing) batch.memory.giveBack(writer.buffer);
+      this.backlog?.done(batch);
     }
     return { unsent, unanswered };
   }

@@ -1,4 +1,5 @@
 import type { Logger } from "../logger.ts";
+import type { Spool } from "../spool/spool.ts";
 import type { KafkaClientOptions, PublisherOptions } from "./client-options.ts";
 import type { ClientObserver } from "./client-observer.ts";
 import type { Delivery } from "./delivery.ts";
@@ -20,6 +21,11 @@ export interface PublisherSetup {
   /** Aborted when the run is to stop: nothing waits for longer than `flushTimeoutMs` from then on. */
   readonly stopSignal: AbortSignal;
   readonly flushTimeoutMs: number;
+  /**
+   * Where batches go that neither memory nor Kafka takes: whenever the memory is full if `isLive`, otherwise
+   * while Kafka takes none.
+   */
+  readonly spool?: Spool | undefined;
   readonly onDelivery?: (delivery: Delivery) => void;
   readonly observer?: ClientObserver | undefined;
   /** Record timestamps are of frames that are captured now, so that a batch's age begins there. */

@@ -5,9 +5,11 @@ import type { ProducePartitionResponse } from "../kafka-wire/produce.ts";
 import { NO_PRODUCER_ID } from "../kafka-wire/record-batch-writer.ts";
 import type { FrameChunk } from "../packet/frame-chunk.ts";
 import { BackOff } from "./back-off.ts";
+import { Backlog } from "./backlog.ts";
 import type { Batch } from "./batch.ts";
 import { BatchCompressor, openCodec } from "./batch-compressor.ts";
-import { BatchMemory } from "./batch-memory.ts";
+import { divideMemory } from "./batch-memory.ts";
+import type { BatchMemory } from "./batch-memory.ts";
 import { ChangeSignal } from "./change-signal.ts";
 import { DeliveryCounts, describeTooLarge } from "./delivery-counts.ts";
 import type { PublisherCounters } from "./delivery-counts.ts";
@@ -22,14 +24,15 @@ import type { PublisherSetup } from "./publisher-setup.ts";
 import { judgeAnswer } from "./produce-answer.ts";
 import { requestProducerIdentity } from "./producer-identity.ts";
 import { SendRetries } from "./send-retries.ts";
+import { Spooler } from "./spooler.ts";
 import { TopicWatch } from "./topic-watch.ts";
 import { WriteOutage } from "./write-outage.ts";
 
-/** Smallest useful batch buffer, however many partitions share the memory. */
-const MIN_BATCH_BYTES = 16 * 1024;
-
 /** How often batches are looked through for those whose time is up, or that nobody answers. */
 const TIME_CHECK_MS = 200;
+
+/** When nothing was acknowledged for so long, Kafka takes no frames. */
+const OUTAGE_MS = 1000;
 
 /** How often the topic is looked at although nothing is wrong; librdkafka's topic.metadata.refresh.interval.ms. */
 const TOPIC_CHECK_MS = 300_000;
@@ -45,16 +48,19 @@ export class Publisher {
   readonly #queues: readonly PartitionQueue[];
   readonly #batcher: FrameBatcher;
   readonly #memory: BatchMemory;
+  readonly #spoolMemory: BatchMemory;
   readonly #senders = new Map<number, LeaderSender>();
   readonly #wallClock: () => number;
   readonly #retries: SendRetries;
   readonly #outage: WriteOutage;
   readonly #watch: TopicWatch;
   readonly #silence: LeaderSilence;
+  readonly #spooler: Spooler | undefined;
   readonly #change = new ChangeSignal();
   readonly #timeTimer: NodeJS.Timeout;
   #lingerTimer: NodeJS.Timeout | undefined;
   #stopTimer: NodeJS.Timeout | undefined;
+  #lastAcknowledgedMs = performance.now();
   #nextTopicCheckMs = performance.now() + TOPIC_CHECK_MS;
   #deadlineMs = Infinity;
   #flushing = false;
@@ -77,13 +83,16 @@ export class Publisher {
     this.#outage = new WriteOutage(topic.name, partitionCount, logger);
     this.#watch = new TopicWatch(topic.name, partitionCount, setup.transport, logger);
     const batchLimitBytes = Math.min(options.batchBytes, topic.maxMessageBytes ?? Infinity);
-    const bufferBytes = Math.min(
+    const { memory, spoolMemory } = divideMemory(
+      options.queueBytes,
       batchLimitBytes,
-      Math.max(MIN_BATCH_BYTES, Math.floor(options.queueBytes / (2 * partitionCount))),
+      partitionCount,
+      setup.spool !== undefined,
     );
-    const memory = new BatchMemory(bufferBytes, options.queueBytes);
     this.#memory = memory;
+    this.#spoolMemory = spoolMemory;
     this.#queues = this.#createQueues(identity, memory, codec);
+    this.#spooler = this.#createSpooler(spoolMemory);
     this.#batcher = new FrameBatcher({
       queues: this.#queues,
       memory,
@@ -111,6 +120,25 @@ export class Publisher {
     this.#timeTimer.unref();
     if (stopSignal.aborted) this.#beginToStop();
     else stopSignal.addEventListener("abort", this.#beginToStop, { once: true });
+  }
+
+  #createSpooler(memory: BatchMemory): Spooler | undefined {
+    const { spool, topic, logger } = this.#setup;
+    if (spool === undefined) return undefined;
+    return new Spooler({
+      spool,
+      queues: this.#queues,
+      memory,
+      topic,
+      logger,
+      wallClock: this.#wallClock,
+      changed: () => {
+        this.#pumpAll();
+        this.#change.notify();
+      },
+      failed: (frames, reason) => this.#lose(frames, reason),
+      isClosed: () => this.#failure !== undefined || this.#isClosed,
+    });
   }
 
   #createQueues(
@@ -145,8 +173,18 @@ export class Publisher {
           memory,
           losses,
           compression,
+          this.#createBacklog(partition),
         ),
     );
+  }
+
+  #createBacklog(partition: number): Backlog | undefined {
+    const { spool } = this.#setup;
+    if (spool === undefined) return undefined;
+    const filesDone = (): void => {
+      void spool.removeDone(partition).then(() => this.#change.notify());
+    };
+    return new Backlog(spool.partitions[partition]!, filesDone, this.#wallClock);
   }
 
   /**
@@ -169,6 +207,11 @@ export class Publisher {
     return { acknowledged, failed, unknown };
   }
 
+  /** Frames that are in the spool and not in memory. */
+  get spooled(): number {
+    return this.#setup.spool?.unreadFrames ?? 0;
+  }
+
   /** True when idempotence is on. */
   get isIdempotent(): boolean {
     return this.#queues[0]!.identity.producerId !== NO_PRODUCER_ID;
@@ -176,7 +219,7 @@ export class Publisher {
 
   /** Memory that is lent to frames that are held, of `queue.buffering.max.kbytes`. */
   get heldBytes(): number {
-    return this.#memory.lentBytes;
+    return this.#memory.lentBytes + this.#spoolMemory.lentBytes;
   }
 
   /** Frames that are held: never sent, and sent without an answer so far. */
@@ -204,8 +247,15 @@ export class Publisher {
       this.#batcher.append(chunk, position);
       this.#pumpAll();
       if (position.offset >= chunk.bytes.length || this.#isOutOfTime()) return position.frame;
+      this.#memoryIsFull();
       await this.#change.next();
     }
+  }
+
+  /** A source that can wait does, as long as Kafka takes frames; what cannot wait goes to the spool. */
+  #memoryIsFull(): void {
+    const silentMs = performance.now() - this.#lastAcknowledgedMs;
+    if (this.#setup.isLive === true || silentMs > OUTAGE_MS) this.#spooler?.spill();
   }
 
   /**
@@ -225,10 +275,28 @@ export class Publisher {
     }
   }
 
+  /**
+   * With a spool, leaves what is held to it, for the next process; then nothing is sent any more.
+   *
+   * @returns frames that are in the spool now
+   */
+  async keepHeld(): Promise<number> {
+    if (this.#spooler === undefined || this.#isClosed) return 0;
+    const { unanswered, unsent } = this.countHeld();
+    this.#end();
+    const unkept = await this.#spooler.keepHeld();
+    this.#counts.unknown += Math.min(unkept, unanswered);
+    return unanswered + unsent - unkept;
+  }
+
   /** Gives up what is held: frames that were sent without an answer count as unknown. Safe repeatedly. */
   close(): void {
     if (this.#isClosed) return;
     this.#counts.unknown += this.countHeld().unanswered;
+    this.#end();
+  }
+
+  #end(): void {
     this.#isClosed = true;
     this.#failure ??= new Error("the publisher is closed");
     this.#setup.stopSignal.removeEventListener("abort", this.#beginToStop);
@@ -270,6 +338,7 @@ export class Publisher {
       this.#retries.later(true, waiting);
     }
     if (this.isIdempotent) this.#renewProducerIds();
+    this.#spooler?.advance();
     this.#armLinger();
   }
 
@@ -353,6 +422,7 @@ export class Publisher {
     this.#retries.reset();
     this.#outage.ended(queue.partition);
     this.#counts.acknowledged += recordCount;
+    this.#lastAcknowledgedMs = performance.now();
     const delivery = onDelivery && {
       partition: queue.partition,
       baseOffset,
@@ -434,6 +504,11 @@ export class Publisher {
       this.#watch.look().catch(failed);
     }
     this.#expire();
+    // A disk that was full may have room again; a publish that waits may have waited long enough.
+    if (this.#spooler !== undefined) {
+      this.#spooler.advance();
+      this.#change.notify();
+    }
   }
 
   #expire(): void {

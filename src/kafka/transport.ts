@@ -32,6 +32,8 @@ export interface BrokerState {
  * The way to the brokers: which there are, who leads, open connections.
  */
 export interface Transport {
+  /** The cluster's name for itself; "" before a broker is reached, or where there is none. */
+  readonly clusterId: string;
   /** Who this client is to the brokers, for messages; exact once it is connected. */
   readonly principal: Principal;
   /**
@@ -109,6 +111,7 @@ class ClusterTransport implements Transport {
   #seed: KafkajsBroker | undefined;
   #nextSeed = 0;
   #controllerId = -1;
+  clusterId = "";
 
   constructor(options: KafkaClientOptions, logger: Logger) {
     this.#options = options;
@@ -209,9 +212,10 @@ class ClusterTransport implements Transport {
           `version ${API[name].minVersion} is needed; Kafka 0.11 or newer has it`,
       );
     }
-    const { brokers, controllerId } = await connection.send(
+    const { brokers, clusterId, controllerId } = await connection.send(
       encodeMetadata(connection.versionOf("Metadata"), []),
     );
+    this.clusterId = clusterId;
     this.#seed = broker;
     this.#learn(brokers, controllerId);
   }

@@ -30,6 +30,13 @@ export interface CaptureLimits {
   readonly packets?: number;
 }
 
+/** A spool, see `Spool`. */
+export interface SpoolOptions {
+  readonly directory: string;
+  /** Of all its files together. */
+  readonly sizeBytes: number;
+}
+
 /** What `producePackets` does with the frames of its source. */
 export interface ProduceOptions {
   readonly kafka: KafkaClientOptions;
@@ -45,6 +52,8 @@ export interface ProduceOptions {
   readonly maxPackets: number;
   /** What else ends the run in order, as the end of a file does. Default none. */
   readonly limits?: CaptureLimits;
+  /** Where frames go that neither memory nor Kafka takes; they wait there however long it takes. */
+  readonly spool?: SpoolOptions | undefined;
   /** Keep this host's own traffic to Kafka in what an interface gives. Default: it is left out. */
   readonly captureSelf?: boolean;
   /** Cut frames of a file to this many bytes; undefined leaves them whole. */
@@ -129,7 +138,7 @@ export interface Run<Summary> {
 /**
  * Where every frame of a producer went. At any time the rows add up:
  * received = droppedByKernel + filtered + captured + leftInRing, and
- * captured = acknowledged + failed + unknown + droppedHere + queued.
+ * captured + foundInSpool = acknowledged + failed + unknown + droppedHere + queued + spooled.
  * `undefined` is "the engine cannot tell", never 0.
  */
 export interface ProduceSummary {
@@ -150,7 +159,12 @@ export interface ProduceSummary {
   unknown: number;
   /** Captured, given up before they were taken for sending, because a stop ran out of time. */
   droppedHere: number;
+  /** Held in memory. */
   queued: number;
+  /** With a spool: what a run before had left there. */
+  foundInSpool?: number;
+  /** With a spool: what is there now; at the end, what is left to the next run. */
+  spooled?: number;
 }
 
 /** What a consumer did with the records it met. */

@@ -10,6 +10,8 @@ import type { PublishableTopic } from "../kafka/topic.ts";
 import { createTransport } from "../kafka/transport.ts";
 import type { Transport } from "../kafka/transport.ts";
 import type { Logger } from "../logger.ts";
+import { SpoolDirectory } from "../spool/spool-directory.ts";
+import { Spool } from "../spool/spool.ts";
 import { cutFrames } from "../packet/chunk-stages.ts";
 import { readHeaderWord } from "../packet/frame-chunk.ts";
 import type { FrameChunk } from "../packet/frame-chunk.ts";
@@ -55,6 +57,11 @@ class ProduceRun implements ProducerRun {
   #publishFailure: unknown;
   #captured = 0;
   #droppedHere = 0;
+  #spoolDirectory: SpoolDirectory | undefined;
+  #spool: Spool | undefined;
+  #foundInSpool = 0;
+  /** What a run that is over has left in the spool. */
+  #leftInSpool: number | undefined;
 
   constructor(source: FrameSource, options: ProduceOptions, logger: Logger) {
     this.#source = source;
@@ -81,6 +88,10 @@ class ProduceRun implements ProducerRun {
       this.#source.kind === "live"
         ? source
         : { received: filtered + captured, droppedByKernel: 0, droppedByInterface: 0 };
+    const spool = this.#spool && {
+      foundInSpool: this.#foundInSpool,
+      spooled: this.#leftInSpool ?? this.#publisher?.spooled ?? this.#foundInSpool,
+    };
     const isKnown = received !== undefined && droppedByKernel !== undefined;
     return {
       received,
@@ -93,7 +104,15 @@ class ProduceRun implements ProducerRun {
       failed,
       unknown,
       droppedHere: this.#droppedHere,
-      queued: captured - acknowledged - failed - unknown - this.#droppedHere,
+      queued:
+        captured +
+        (spool?.foundInSpool ?? 0) -
+        acknowledged -
+        failed -
+        unknown -
+        this.#droppedHere -
+        (spool?.spooled ?? 0),
+      ...spool,
     };
   }
 
@@ -116,6 +135,7 @@ class ProduceRun implements ProducerRun {
       if (!isAbort(error, this.#stopping.signal)) throw asUnreachable(asOutputError(error));
     } finally {
       this.#ownTraffic?.close();
+      await this.#leaveToSpool();
       this.#publisher?.close();
       await this.#source.stop();
       await transport.close();
@@ -123,9 +143,20 @@ class ProduceRun implements ProducerRun {
     return this.summary();
   }
 
+  /** Whatever ended the run, what is held then is left to the next one. */
+  async #leaveToSpool(): Promise<void> {
+    if (this.#spool === undefined) {
+      await this.#spoolDirectory?.release();
+      return;
+    }
+    this.#leftInSpool = (await this.#publisher?.keepHeld()) ?? this.#foundInSpool;
+    await this.#spool.close();
+  }
+
   async #publishAll(transport: Transport): Promise<void> {
     const { kafka, topic, newTopicPartitions } = this.#options;
     const { signal } = this.#stopping;
+    await this.#takeSpoolDirectory();
     this.#logger.info(`Connecting to Kafka; ${describeClient(kafka)}`);
     await transport.connect(signal);
     const target = await prepareTopic(
@@ -136,6 +167,7 @@ class ProduceRun implements ProducerRun {
       this.#logger,
       signal,
     );
+    await this.#openSpool(target, transport);
     const publisher = await this.#openPublisher(transport, target);
     this.#publisher = publisher;
     if (canExclude(this.#source) && this.#options.captureSelf !== true) {
@@ -154,6 +186,22 @@ class ProduceRun implements ProducerRun {
     if (sourceFailure !== undefined) throw sourceFailure;
   }
 
+  /** Before Kafka is asked: what is wrong here is better said at once. */
+  async #takeSpoolDirectory(): Promise<void> {
+    const { spool } = this.#options;
+    if (spool !== undefined) this.#spoolDirectory = await SpoolDirectory.take(spool.directory);
+  }
+
+  async #openSpool({ name, leaders }: PublishableTopic, { clusterId }: Transport): Promise<void> {
+    const { spool } = this.#options;
+    if (spool === undefined) return;
+    const target = { topic: name, partitionCount: leaders.length, clusterId };
+    const directory = this.#spoolDirectory!;
+    this.#spoolDirectory = undefined;
+    this.#spool = await Spool.open(directory, spool.sizeBytes, target, this.#logger);
+    this.#foundInSpool = this.#spool.frameCount;
+  }
+
   async #openPublisher(transport: Transport, topic: PublishableTopic): Promise<Publisher> {
     const { publisher, kafka, partitioner, headers, recordTimestamp, prettyPrint } = this.#options;
     const printer =
@@ -161,7 +209,8 @@ class ProduceRun implements ProducerRun {
     const setup = {
       transport,
       topic,
-      options: publisher,
+      // In a spool frames wait for as long as it takes.
+      options: this.#spool === undefined ? publisher : { ...publisher, messageTimeoutMs: 0 },
       client: kafka,
       partitioner,
       headers: { all: headers === "all", nameInterface: this.#source.interfaces.length > 1 },
@@ -171,6 +220,7 @@ class ProduceRun implements ProducerRun {
       flushTimeoutMs: this.#options.flushTimeoutMs,
       observer: this.#options.observer,
       isLive: this.#source.kind === "live",
+      spool: this.#spool,
       ...(printer && { onDelivery: (delivery: Delivery) => printer.print(delivery) }),
     };
     return persistently("get a producer id", kafka, this.#stopping.signal, () =>
@@ -267,7 +317,9 @@ class ProduceRun implements ProducerRun {
   async #flush(publisher: Publisher): Promise<void> {
     const { unsent, unanswered } = publisher.countHeld();
     this.#logger.info(`Waiting for '${unsent + unanswered}' message(s) to flush`);
-    if (!(await publisher.flush())) publisher.close();
+    const isDone = await publisher.flush();
+    // What is held now is given up, or left to the spool.
+    if (!isDone && this.#spool === undefined) publisher.close();
     this.#logger.info(
       `'${this.#captured}' packet(s) in, '${publisher.counters.acknowledged}' packet(s) out`,
     );

@@ -65,7 +65,9 @@ const PRODUCER_COUNTERS = {
   unknown: { metric: "pcapts_lost_frames_total", cause: "unknown" },
   droppedHere: { metric: "pcapts_lost_frames_total", cause: "dropped_here" },
   queued: { metric: "pcapts_queue_frames" },
-} as const satisfies Record<keyof ProduceSummary, CounterPlace>;
+  foundInSpool: { metric: "pcapts_spool_found_frames_total" },
+  spooled: { metric: "pcapts_spool_frames" },
+} as const satisfies Record<keyof Required<ProduceSummary>, CounterPlace>;
 
 /** Each counter of a consumer. */
 const CONSUMER_COUNTERS = {
@@ -127,7 +129,9 @@ export const PRODUCER_METRICS: readonly MetricRow<ProducerFacts>[] = [
   counterOf("pcapts_acknowledged_frames_total", "Captured frames that Kafka has acknowledged"),
   counterOf("pcapts_lost_frames_total", "Frames that are not in Kafka, or may not be, by cause"),
   gaugeOf("pcapts_ring_frames", "Frames in the kernel's ring or in buffers of the engine"),
-  gaugeOf("pcapts_queue_frames", "Captured frames that are not acknowledged yet"),
+  gaugeOf("pcapts_queue_frames", "Captured frames in memory that are not acknowledged yet"),
+  gaugeOf("pcapts_spool_frames", "Frames in the spool"),
+  counterOf("pcapts_spool_found_frames_total", "Frames that a run before had left in the spool"),
   {
     name: "pcapts_queue_bytes",
     type: "gauge",
@@ -199,7 +203,7 @@ function fromSummary<Key extends string>(
   type: "counter" | "gauge",
   help: string,
   places: Readonly<Record<Key, CounterPlace>>,
-): MetricRow<{ readonly summary: Readonly<Record<Key, number | undefined>> }> {
+): MetricRow<{ readonly summary: Readonly<Partial<Record<Key, number | undefined>>> }> {
   const entries = Object.entries(places) as [Key, CounterPlace][];
   const own = entries.filter(([, { metric }]) => metric === name);
   return {

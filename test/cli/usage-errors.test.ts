@@ -15,6 +15,11 @@ const WRONG: readonly (readonly [string, RegExp])[] = [
   ["-p", /A producer needs a source: -i, --interface X .* or -r, --read FILE/],
   ["-p -i eth0 -r x.pcap", /-i, --interface and -r, --read exclude each other/],
   ["-p -i eth0 -s -1", /-s, --snaplen expects a whole number of bytes from 0 to 262144, not "-1"/],
+  ["-p -i eth0 --spool-size 1G", /--spool-size goes with --spool-dir DIR/],
+  [
+    "-p -i eth0 --spool-dir x --spool-size 0",
+    /--spool-size expects bytes, or a number with K, M, G or T .* not "0"/,
+  ],
   ["-c -m 1.5", /-m, --max-packets expects a whole number, 0 or more, not "1.5"/],
   ["-c -k :9092", /-k, --kafka-broker expects .* in ":9092" the host is missing/],
   ["-c -o yesterday", /-o, --kafka-offset expects begin, end, stored, a time/],

@@ -155,10 +155,13 @@ export interface Ledger {
   readonly unknown: number;
   readonly droppedHere: number;
   readonly queued: number;
+  /** Of a run with a spool: found there, and there by now. */
+  readonly found: number;
+  readonly spooled: number;
 }
 
 const LEDGER =
-  /received (-?\w+) = dropped by the kernel (-?\w+) \+ filtered (-?\d+) \+ captured (-?\d+) \+ left in the ring (-?\w+); captured (-?\d+) = acknowledged (-?\d+) \+ failed (-?\d+) \+ unknown (-?\d+) \+ dropped here (-?\d+) \+ queued (-?\d+)/g;
+  /received (-?\w+) = dropped by the kernel (-?\w+) \+ filtered (-?\d+) \+ captured (-?\d+) \+ left in the ring (-?\w+); captured (-?\d+) (?:\+ found in the spool (-?\d+) )?= acknowledged (-?\d+) \+ failed (-?\d+) \+ unknown (-?\d+) \+ dropped here (-?\d+) \+ queued (-?\d+)(?: \+ in the spool (-?\d+))?/g;
 
 /** The last summary line of a producer; fails unless there is one and it adds up. */
 export function readLedger(stderr: string): Ledger {
@@ -174,13 +177,17 @@ export function readLedgers(stderr: string): Ledger[] {
 
 function parseLedger([line, ...texts]: RegExpExecArray): Ledger {
   const [received = "", droppedByKernel = "", filtered, captured, leftInRing = "", ...rest] = texts;
-  const [again, acknowledged = 0, failed = 0, unknown = 0, droppedHere = 0, queued = 0] =
-    rest.map(Number);
-  assert.ok(!texts.some((text) => text.startsWith("-")), `no counter is negative: ${line}`);
+  const [again, found = 0, acknowledged = 0, failed = 0, unknown = 0, droppedHere = 0, queued = 0] =
+    rest.map((text: string | undefined) => Number(text ?? 0));
+  const spooled = Number(rest[7] ?? 0);
+  assert.ok(
+    !texts.some((text: string | undefined) => text?.startsWith("-")),
+    `no counter is negative: ${line}`,
+  );
   assert.equal(Number(captured), again, `captured is the same number on both sides: ${line}`);
   assert.equal(
-    Number(captured),
-    acknowledged + failed + unknown + droppedHere + queued,
+    Number(captured) + found,
+    acknowledged + failed + unknown + droppedHere + queued + spooled,
     `what was captured is the sum of what became of it: ${line}`,
   );
   if (![received, droppedByKernel, leftInRing].includes("unknown")) {
@@ -201,6 +208,8 @@ function parseLedger([line, ...texts]: RegExpExecArray): Ledger {
     unknown,
     droppedHere,
     queued,
+    found,
+    spooled,
   };
 }
 

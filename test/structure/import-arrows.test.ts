@@ -21,14 +21,16 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ],
   // The option tables build options of these; only their types are needed.
   config: ["kafka", "packet", "bytes"],
-  pipeline: ["capture", "kafka", "capture-file", "packet", "bytes"],
+  pipeline: ["capture", "kafka", "spool", "capture-file", "packet", "bytes"],
   service: ["pipeline", "capture", "kafka", "packet", "bytes"],
-  broker: ["kafka-wire", "packet", "bytes"],
-  kafka: ["kafka-wire", "packet", "bytes"],
+  broker: ["kafka-wire", "storage", "packet", "bytes"],
+  kafka: ["spool", "kafka-wire", "packet", "bytes"],
+  spool: ["kafka-wire", "storage", "bytes"],
   capture: ["capture-file", "packet", "bytes"],
   "capture-file": ["packet", "bytes"],
   "kafka-wire": ["packet", "bytes"],
   packet: ["bytes"],
+  storage: [],
   bytes: [],
 };
 

@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { BrokerProcess } from "../embedded-broker.ts";
+import { killProducers } from "./spool-kill.ts";
+
+const directory = mkdtempSync(path.join(tmpdir(), "pcapts-spool-"));
+let broker: BrokerProcess;
+before(async () => {
+  broker = await BrokerProcess.start();
+});
+after(async () => {
+  await broker.remove();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+test("producers that are killed leave their spool to the next: each frame of it is there once, in order", async () => {
+  const firstSeed = Math.floor(Math.random() * 2 ** 31);
+  let drained = 0;
+  for (
+    let seed = firstSeed;
+    seed < firstSeed + 30 && (drained === 0 || seed < firstSeed + 3);
+    seed++
+  ) {
+    drained += (await killProducers(broker, path.join(directory, String(seed)), seed)).drained;
+  }
+  assert.ok(drained > 0);
+});
