@@ -14,13 +14,16 @@ import { type Machine, describeMachine, fileSystemOf } from "./machine.ts";
 import { BENCH_USAGE, type BenchOptions, parseBenchOptions } from "./options.ts";
 import { compilePeers } from "./peers.ts";
 import {
+  type Input,
   type RunSurroundings,
   OutOfTimeError,
+  addPcapng,
   fillTopic,
   makeInput,
   makeOutputFolder,
   publishOnce,
   readOnce,
+  runOnce,
 } from "./program-run.ts";
 import { C_PEERS, type Program, choosePrograms, libraryVersions } from "./programs.ts";
 import type { Environment, Report, Run, Workload } from "./report.ts";
@@ -137,9 +140,13 @@ async function measureWorkload(
   partitions: number,
 ): Promise<void> {
   const { options: wanted, programs, scratch } = bench;
-  const input = makeInput(path.join(scratch, "capture.pcap"), wanted.frames, frameBytes);
+  const make = async (name: string, frames: number): Promise<Input> => {
+    const pcap = makeInput(path.join(scratch, name), frames, frameBytes);
+    return programs.some(({ fromPcapng }) => fromPcapng) ? addPcapng(pcap) : pcap;
+  };
+  const input = await make("capture.pcap", wanted.frames);
   const warmUpFrames = Math.max(1, Math.round(wanted.frames / WARM_UP_SHARE));
-  const warmUp = makeInput(path.join(scratch, "warm-up.pcap"), warmUpFrames, frameBytes);
+  const warmUp = await make("warm-up.pcap", warmUpFrames);
   const workload: Workload = {
     partitions,
     frameBytes,
@@ -147,11 +154,13 @@ async function measureWorkload(
   };
   const publishers = programs.filter(({ task }) => task === "publish");
   const readers = programs.filter(({ task }) => task === "read");
+  const fileReaders = programs.filter(({ task }) => task === "file");
   const whole = { input, workload };
   const part = { input: warmUp, workload, round: 0 };
 
   console.log(`\nwarming up: ${partitions} partitions, ${frameBytes ?? "mixed"} bytes`);
   for (const program of publishers) keep(bench, await publishOnce(bench, { ...part, program }));
+  for (const program of fileReaders) keep(bench, await runOnce(bench, { ...part, program }));
   let topic: string | undefined;
   if (readers.length > 0) {
     const small = await fillTopic(bench, part);
@@ -162,6 +171,9 @@ async function measureWorkload(
   for (let round = 1; round <= wanted.rounds; round++) {
     for (const program of inTurn(publishers, round)) {
       keep(bench, await publishOnce(bench, { ...whole, program, round }));
+    }
+    for (const program of inTurn(fileReaders, round)) {
+      keep(bench, await runOnce(bench, { ...whole, program, round }));
     }
     if (topic === undefined) continue;
     for (const program of inTurn(readers, round)) {

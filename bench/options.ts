@@ -1,7 +1,7 @@
 import { BenchUsageError, optional, parseCount, parseFlags, parseNames } from "./arguments.ts";
 
-/** What is measured: a capture file into a topic, or a topic out as pcap. */
-export type Task = "publish" | "read";
+/** What is measured: a capture file into a topic, a topic out as pcap, or a capture file read alone. */
+export type Task = "publish" | "read" | "file";
 
 /** What `npm run bench` was asked for. */
 export interface BenchOptions {
@@ -30,9 +30,31 @@ export interface BenchOptions {
 
 /** Programs of each task, pcapts first. */
 export const PROGRAM_NAMES: Readonly<Record<Task, readonly string[]>> = {
-  publish: ["pcapts", "pcapts-metrics", "c", "c-batch", "pycapa", "node-rdkafka", "kafkajs"],
-  read: ["pcapts", "pcapts-metrics", "kcat", "kcat-tuned", "c-batch", "pycapa", "kafkajs"],
+  publish: [
+    "pcapts",
+    "pcapts-metrics",
+    "pcapts-pcapng",
+    "c",
+    "c-batch",
+    "pycapa",
+    "node-rdkafka",
+    "kafkajs",
+  ],
+  read: [
+    "pcapts",
+    "pcapts-metrics",
+    "pcapts-unordered",
+    "pcapts-filter",
+    "kcat",
+    "kcat-tuned",
+    "c-batch",
+    "pycapa",
+    "kafkajs",
+  ],
+  file: ["pcapts", "pcapts-pcapng"],
 };
+
+const TASKS: readonly Task[] = ["publish", "read", "file"];
 
 /** Programs of the second table. */
 export const TABLE2_PROGRAM_NAMES: readonly string[] = ["pcapts", "c", "c-batch"];
@@ -41,9 +63,10 @@ export const BENCH_USAGE = `usage: npm run bench -- [options]
 
   --frames N         frames of a run (5,000,000; with --table2 1,000,000); kafkajs publishes a fifth
   --rounds N         rounds in which every program runs once (5; with --table2 3)
-  --only LIST        publish, read or both, separated by commas (both)
+  --only LIST        publish, read, file (a capture file without Kafka), separated by commas (all;
+                     with --table2 publish, read)
   --peers LIST       programs to run beside pcapts (all): ${PROGRAM_NAMES.publish.slice(1).join(", ")},
-                     kcat, kcat-tuned
+                     pcapts-unordered, pcapts-filter, kcat, kcat-tuned
   --partitions N     partitions of every topic (4)
   --frame-bytes N    every frame this long, 54 to 1514 and even (a mixture of about 200)
   --table2           pcapts and the C programs for 1, 4, 64 partitions and 64, 200, 1,400 bytes
@@ -79,7 +102,7 @@ export function parseBenchOptions(argv: readonly string[]): BenchOptions {
     throw new BenchUsageError("--table2 has its own partitions and frame lengths");
   }
   const tasks = new Set(
-    parseNames<Task>("--only", values.only ?? "publish,read", ["publish", "read"]),
+    parseNames<Task>("--only", values.only ?? (table2 ? "publish,read" : TASKS.join(",")), TASKS),
   );
   const known = table2
     ? TABLE2_PROGRAM_NAMES

@@ -1,6 +1,10 @@
 import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
+import { open } from "node:fs/promises";
 import path from "node:path";
+import { fileBytes } from "../src/capture-file/byte-source.ts";
+import { openCaptureReader } from "../src/capture-file/capture-reader.ts";
+import { createCaptureWriter } from "../src/capture-file/capture-writer.ts";
 import type { BenchBroker } from "./bench-broker.ts";
 import { generateCapture } from "./generate-capture.ts";
 import { cpuSecondsOf, measure } from "./measure.ts";
@@ -11,6 +15,8 @@ import type { Run, Workload } from "./report.ts";
 /** A capture file of a workload. */
 export interface Input {
   readonly file: string;
+  /** The same frames as pcapng; "" when it was not made. */
+  readonly pcapngFile: string;
   readonly frames: number;
   readonly frameBytes: number;
 }
@@ -45,7 +51,24 @@ export class OutOfTimeError extends Error {
 /** Writes the capture that programs publish. */
 export function makeInput(file: string, frames: number, frameBytes: number | undefined): Input {
   const { frameBytes: bytes } = generateCapture(file, { frames, frameBytes });
-  return { file, frames, frameBytes: bytes };
+  return { file, pcapngFile: "", frames, frameBytes: bytes };
+}
+
+/** Adds the same capture as pcapng. */
+export async function addPcapng(input: Input): Promise<Input> {
+  const source = fileBytes(await open(input.file));
+  const { reader } = await openCaptureReader(source, input.file);
+  const pcapngFile = `${input.file}ng`;
+  const writer = createCaptureWriter(fs.createWriteStream(pcapngFile), {
+    fileType: "pcapng",
+    linkType: undefined,
+    snapLengthBytes: 262_144,
+    application: "pcapts bench",
+  });
+  for await (const chunk of reader.chunks()) await writer.writeChunk(chunk);
+  await writer.end();
+  await source.close();
+  return { ...input, pcapngFile };
 }
 
 /** In memory where there is room for a whole output, so that no disk is measured; else on disk. */
@@ -101,11 +124,11 @@ export async function readOnce(
   return { ...run, fault };
 }
 
-/** Runs a program on a topic and checks nothing but how it ended. @throws OutOfTimeError */
+/** Runs a program, on a topic if it needs one, and checks nothing but how it ended. @throws OutOfTimeError */
 export async function runOnce(
   { broker, scratch, outputFile, runLimitSeconds, deadlineMs }: RunSurroundings,
   { program, input, workload, round }: RunOrder,
-  topic: string,
+  topic = "",
 ): Promise<Run> {
   const leftSeconds = (deadlineMs - Date.now()) / 1000;
   if (leftSeconds <= 0) throw new OutOfTimeError();
@@ -119,6 +142,7 @@ export async function runOnce(
       bootstrap: broker.bootstrap,
       topic,
       capture: input.file,
+      pcapngCapture: input.pcapngFile,
       frames,
     }),
     output: program.task === "read" ? outputFile : "/dev/null",

@@ -21,6 +21,8 @@ export interface RunPlace {
   readonly topic: string;
   /** The capture to publish; readers need it not. */
   readonly capture: string;
+  /** The same frames as pcapng, for programs that need it. */
+  readonly pcapngCapture: string;
   readonly frames: number;
 }
 
@@ -30,6 +32,8 @@ export interface Program extends ProgramInReport {
   readonly share: number;
   /** Whether it writes the frames' bytes alone instead of pcap. */
   readonly rawOutput: boolean;
+  /** Whether it reads pcapng instead of pcap. */
+  readonly fromPcapng: boolean;
   readonly command: (place: RunPlace) => readonly string[];
 }
 
@@ -38,6 +42,9 @@ export interface Programs {
   readonly programs: readonly Program[];
   readonly absent: readonly AbsentProgram[];
 }
+
+/** It looks at addresses, protocol and ports, as filters do. */
+const FILTER = "ip and not host 192.0.2.1 and (tcp or udp port 53)";
 
 /** C programs of the comparison. */
 export const C_PEERS: readonly string[] = ["produce", "produce-batch", "consume-batch"];
@@ -83,7 +90,7 @@ export function ownProgramFor(wanted: Task): Program {
 }
 
 function allPrograms(nodeRdkafka: string): Program[] {
-  const defaults = { share: 1, rawOutput: false };
+  const defaults = { share: 1, rawOutput: false, fromPcapng: false };
   const withMetrics = ["--metrics", "127.0.0.1:0"];
   // Without -u, which would make two system calls of each value (half as much CPU time again).
   const kcatLine = ["kcat", "-C", "-o", "beginning", "-e", "-q"];
@@ -108,6 +115,16 @@ function allPrograms(nodeRdkafka: string): Program[] {
       settings: "the same with `--metrics 127.0.0.1:0`",
       command: ({ bootstrap, topic, capture }) =>
         [...ownProgram, "-p", "-r", capture].concat(["-t", topic, "-k", bootstrap], withMetrics),
+    },
+    {
+      ...defaults,
+      task: "publish",
+      name: "pcapts-pcapng",
+      title: "pcapts, from pcapng",
+      settings: "the same, of the same frames in a pcapng file",
+      fromPcapng: true,
+      command: ({ bootstrap, topic, pcapngCapture }) =>
+        [...ownProgram, "-p", "-r", pcapngCapture].concat(["-t", topic, "-k", bootstrap]),
     },
     {
       ...defaults,
@@ -196,6 +213,30 @@ function allPrograms(nodeRdkafka: string): Program[] {
     {
       ...defaults,
       task: "read",
+      name: "pcapts-unordered",
+      title: "pcapts, unordered",
+      settings: "the same with `--unordered`",
+      command: ({ bootstrap, topic }) =>
+        [...ownProgram, "-c", "-t", topic, "-k", bootstrap].concat(
+          ["-o", "begin", "-e"],
+          "--unordered",
+        ),
+    },
+    {
+      ...defaults,
+      task: "read",
+      name: "pcapts-filter",
+      title: "pcapts with a filter",
+      settings: `the same with \`-f "${FILTER}"\`, which all frames match`,
+      command: ({ bootstrap, topic }) =>
+        [...ownProgram, "-c", "-t", topic, "-k", bootstrap].concat(
+          ["-o", "begin", "-e"],
+          ["-f", FILTER],
+        ),
+    },
+    {
+      ...defaults,
+      task: "read",
       name: "kcat",
       title: "kcat, raw values only",
       settings: `\`${kcatLine.join(" ")} -D ""\`: values one after the other, no keys, no pcap; librdkafka's defaults`,
@@ -243,7 +284,28 @@ function allPrograms(nodeRdkafka: string): Program[] {
           String(frames),
         ]),
     },
+    {
+      ...defaults,
+      task: "file",
+      name: "pcapts",
+      title: "pcapts, pcap",
+      settings: "its reader alone, of a pcap file",
+      command: ({ capture, frames }) => readAlone(capture, frames),
+    },
+    {
+      ...defaults,
+      task: "file",
+      name: "pcapts-pcapng",
+      title: "pcapts, pcapng",
+      settings: "its reader alone, of the same frames in a pcapng file",
+      fromPcapng: true,
+      command: ({ pcapngCapture, frames }) => readAlone(pcapngCapture, frames),
+    },
   ];
+}
+
+function readAlone(capture: string, frames: number): readonly string[] {
+  return [process.execPath, compiledPeer("read-capture.js"), capture, String(frames)];
 }
 
 /** Where set-up built node-rdkafka for this Node; undefined where it could not. */

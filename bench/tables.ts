@@ -6,7 +6,16 @@ import { type Spread, spreadOf } from "./statistics.ts";
 const TASK_TITLES: Readonly<Record<Task, string>> = {
   publish: "Publish a capture file",
   read: "Read a topic out as pcap",
+  file: "Read a capture file, without Kafka",
 };
+/** Heading, figure of a run, and how it is written. */
+type Column = readonly [string, (run: Run) => number, (number: number) => string];
+
+const BROKER_COLUMN: Column = [
+  "broker CPU s per million",
+  (run) => (run.brokerCpuSeconds / run.frames) * 1e6,
+  fixed(2),
+];
 const OWN = "pcapts";
 /** Stands where no run counts. */
 const NOTHING = "none";
@@ -113,15 +122,18 @@ export function ratioOf(
 function formatTask(report: Report, task: Task): string {
   const runs = report.runs.filter((run) => run.task === task);
   const programs = report.programs.filter((program) => program.task === task);
+  const columns: readonly Column[] = [
+    ["frames/s", framesPerSecond, formatCount],
+    ["wall s", ({ wallSeconds }) => wallSeconds, fixed(2)],
+    ["CPU s per million", cpuPerMillion, fixed(2)],
+    ...(task === "file" ? [] : [BROKER_COLUMN]),
+    ["peak MB", ({ peakMegabytes }) => peakMegabytes, fixed(0)],
+  ];
   const figures = formatTable(
-    ["program", "frames/s", "wall s", "CPU s per million", "broker CPU s per million", "peak MB"],
+    ["program", ...columns.map(([heading]) => heading)],
     programs.map(({ name, title }) => [
       title,
-      over(runs, name, framesPerSecond, formatCount),
-      over(runs, name, ({ wallSeconds }) => wallSeconds, fixed(2)),
-      over(runs, name, cpuPerMillion, fixed(2)),
-      over(runs, name, (run) => (run.brokerCpuSeconds / run.frames) * 1e6, fixed(2)),
-      over(runs, name, ({ peakMegabytes }) => peakMegabytes, fixed(0)),
+      ...columns.map(([, figure, format]) => over(runs, name, figure, format)),
     ]),
   );
   const ratios = formatTable(

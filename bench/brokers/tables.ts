@@ -21,7 +21,10 @@ const TITLES: Readonly<Record<BrokerName, string>> = {
   embedded: "embedded broker",
   kafka: "Kafka",
 };
-const TASK_TITLES: Readonly<Record<Task, string>> = {
+/** What goes through a broker. */
+type BrokerTask = Exclude<Task, "file">;
+
+const TASK_TITLES: Readonly<Record<BrokerTask, string>> = {
   publish: "pcapts publishes a capture file",
   read: "pcapts reads a topic out as pcap",
 };
@@ -54,7 +57,7 @@ export function formatRestart({ broker, round, dataBytes, readyMs }: Restart): s
   return `start ${round} ${broker}: ready after ${readyMs.toFixed(0)} ms with ${gigabytes(dataBytes)} GB`;
 }
 
-function formatTask(report: BrokersReport, task: Task): string {
+function formatTask(report: BrokersReport, task: BrokerTask): string {
   const runs = report.runs.filter((run) => run.task === task);
   const figures = formatTable(
     ["broker", "frames/s", "wall s", "CPU s per million", "broker CPU s per million"],
