@@ -161,8 +161,13 @@ async function listByTime(directory: string, options: FileSequenceOptions): Prom
     try {
       found.push({ file, ...(await readFirstTime(file, options)) });
     } catch (error) {
-      if (!(error instanceof PcaptsError) || error.code !== "FILE_NOT_A_CAPTURE") throw error;
-      options.logger.warn(`${error.message}; it is passed over`);
+      if (!(error instanceof PcaptsError)) throw error;
+      if (error.code === "FILE_NOT_A_CAPTURE") {
+        options.logger.warn(`${error.message}; it is passed over`);
+      } else {
+        // Behind all others it says so when its turn comes.
+        found.push({ file, seconds: Infinity, nanoseconds: 0 });
+      }
     }
   }
   if (found.length === 0) {

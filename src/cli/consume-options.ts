@@ -38,6 +38,7 @@ export async function readConsumeOptions(
     group: settings.group,
     start: chooseStartPosition({
       fromMicros: range?.fromMicros,
+      toMicros: range?.toMicros,
       text: given.has("kafka-offset") ? values["kafka-offset"] : undefined,
       reset: settings.start,
       inGroup: settings.group !== undefined,

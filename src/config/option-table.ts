@@ -498,7 +498,7 @@ export const OPTION_TABLE = [
     mode: "consumer",
     value: { type: "time" },
     valueName: "TIME",
-    help: "only frames captured before TIME; stops when nothing more of them can come",
+    help: "only frames captured before TIME; stops when nothing more of them can come; starts at the begin if TIME is past, without -o and --from",
   },
   {
     long: "ordered",

@@ -102,6 +102,8 @@ export interface StartChoice {
   readonly text: string | undefined;
   /** `--from`, in microseconds; undefined when it was not given. */
   readonly fromMicros?: number | undefined;
+  /** `--to`, likewise. */
+  readonly toMicros?: number | undefined;
   /** `auto.offset.reset`, when it was given. */
   readonly reset: StartPosition | undefined;
   /** Whether there is a `group.id`. */
@@ -112,18 +114,23 @@ export interface StartChoice {
 
 /**
  * Where a consumer starts: where `-o` says; else where `--from` does; else in a group where it left off,
- * and alone where `auto.offset.reset` says, or at the end.
+ * and alone where `auto.offset.reset` says, or at the end. Where all that is asked for is past, that end
+ * is the begin.
  *
  * @param choice what was written
  * @throws PcaptsError USAGE: stored positions belong to a group
  */
 export function chooseStartPosition(choice: StartChoice): StartPosition {
-  const { text, fromMicros, reset, inGroup, nowMs } = choice;
+  const { text, fromMicros, toMicros, reset, inGroup, nowMs } = choice;
   // A record is not older than its frame, so the first record of that time or later is early enough.
   if (text === undefined && fromMicros !== undefined) {
     return { kind: "time", timestampMs: Math.floor(fromMicros / 1000) };
   }
-  if (text === undefined) return inGroup ? { kind: "stored" } : (reset ?? { kind: "end" });
+  if (text === undefined) {
+    if (inGroup) return { kind: "stored" };
+    const isPast = toMicros !== undefined && toMicros <= nowMs * 1000;
+    return reset ?? { kind: isPast ? "begin" : "end" };
+  }
   const start = parseStartPosition(text, nowMs);
   if (start.kind === "stored" && !inGroup) {
     throw new PcaptsError(

@@ -94,6 +94,20 @@ test("a cut file keeps nobody from reading the others, and is the error of the e
   assert.match(said[0] ?? "", /text\.pcap": not a capture/);
 });
 
+test("a file of a directory that cannot be opened keeps nobody from reading the others", async () => {
+  // Its header never comes out of the compression. It used to refuse the whole directory.
+  await write("mixed/a.pcap.gz", gzipSync(captureOf(1)).subarray(0, 14));
+  await write("mixed/b.pcap", captureOf(8));
+  await write("mixed/c.pcap", captureOf(7));
+  const source = await openFileSources([path.join(scratch, "mixed")], { logger });
+  const seconds: number[] = [];
+  await assert.rejects(secondsOf(source, seconds), {
+    code: "FILE_CUT",
+    message: /a\.pcap\.gz" to its end: it is compressed by gzip/,
+  });
+  assert.deepEqual(seconds, [7, 8]);
+});
+
 test("a first file that is wrong is refused while opening", async () => {
   const whole = await write("good.pcap", captureOf(7));
   const missing = path.join(scratch, "missing.pcap");

@@ -81,4 +81,9 @@ test("chooseStartPosition() begins where a group left off, and at the end alone"
   assert.deepEqual(choose({ inGroup: true, text: "begin" }), { kind: "begin" });
   assert.deepEqual(choose({ inGroup: true, text: "stored" }), { kind: "stored" });
   assert.throws(() => choose({ text: "stored" }), /needs a consumer group/);
+  // It used to start at the end, where nothing is from before a time that is past.
+  assert.deepEqual(choose({ toMicros: 5000, nowMs: 5 }), { kind: "begin" });
+  assert.deepEqual(choose({ toMicros: 5001, nowMs: 5 }), { kind: "end" });
+  assert.deepEqual(choose({ toMicros: 1, nowMs: 5, text: "end" }), { kind: "end" });
+  assert.deepEqual(choose({ toMicros: 1, nowMs: 5, inGroup: true }), { kind: "stored" });
 });
