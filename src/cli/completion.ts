@@ -1,3 +1,4 @@
+import { AUDIT_OPTION_TABLE } from "../config/audit-option-table.ts";
 import { BROKER_OPTION_TABLE } from "../config/broker-option-table.ts";
 import { EXTCAP_OPTION_TABLE } from "../config/extcap-option-table.ts";
 import { PROPERTY_TABLE, type PropertyRow } from "../config/kafka-properties.ts";
@@ -21,6 +22,7 @@ const COMMANDS: readonly {
   readonly rows: readonly OptionRow[];
   readonly help: string;
 }[] = [
+  { name: "audit", rows: AUDIT_OPTION_TABLE, help: "read the ledger of a capture back" },
   { name: "broker", rows: BROKER_OPTION_TABLE, help: "a Kafka broker of one node" },
   {
     name: "extcap",

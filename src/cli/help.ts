@@ -1,3 +1,4 @@
+import { AUDIT_OPTION_TABLE } from "../config/audit-option-table.ts";
 import { BROKER_OPTION_TABLE } from "../config/broker-option-table.ts";
 import { EXTCAP_OPTION_TABLE } from "../config/extcap-option-table.ts";
 import { OPTION_TABLE, type OptionRow } from "../config/option-table.ts";
@@ -9,6 +10,7 @@ const HELP_COLUMN = 26;
 export const USAGE_LINES = {
   "": "usage: pcapts -p (-i X | -r FILE) [flags]   or   pcapts -c [flags]",
   broker: "usage: pcapts broker [flags]",
+  audit: "usage: pcapts audit --ledger-topic NAME [flags]",
   extcap: "usage: pcapts extcap (--install | --uninstall) [flags]",
 } as const;
 
@@ -19,7 +21,7 @@ const EXAMPLES = `examples:
 `;
 
 const ENVIRONMENT = `pcapts broker is a Kafka broker of one node, pcapts extcap brings topics into
-Wireshark; each has a --help of its own.
+Wireshark, pcapts audit reads a ledger back; each has a --help of its own.
 environment:
   PCAPTS_KAFKA_BROKER=HOST:PORT and the like stand for flags,
   PCAPTS_X_LINGER_MS=20 and the like for properties; the command line wins
@@ -56,7 +58,7 @@ export function formatHelp(amount: "brief" | "all"): string {
   const more =
     amount === "all"
       ? ENVIRONMENT
-      : "pcapts --help all shows the rest; pcapts broker and pcapts extcap have a --help.\n";
+      : "pcapts --help all shows the rest; pcapts broker, audit and extcap have a --help.\n";
   return `${USAGE_LINES[""]}\n\n${sections.join("")}${EXAMPLES}${more}`;
 }
 
@@ -109,6 +111,18 @@ export function formatExtcapHelp(): string {
     `${EXTCAP_HEAD}what to do:\n${rowsOf("person")}settings:\n${rowsOf("setting")}` +
     `said by Wireshark:\n${rowsOf("wireshark")}${EXTCAP_EXAMPLES}`
   );
+}
+
+const AUDIT_HEAD = `${USAGE_LINES.audit}
+
+Reads back what producers with --ledger-topic NAME wrote of a topic: "complete",
+exit status 0, or what is missing, exit status 1.
+
+`;
+
+/** The help of `pcapts audit`, from its option table; whole lines. */
+export function formatAuditHelp(): string {
+  return `${AUDIT_HEAD}flags:\n${AUDIT_OPTION_TABLE.map(formatRow).join("")}`;
 }
 
 function formatRow(row: OptionRow): string {

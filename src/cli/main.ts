@@ -22,6 +22,7 @@ export async function main(): Promise<void> {
       await runExtcap(argv.slice(1));
       return;
     }
+    if (argv[0] === "audit") process.exit(await runAudit(argv.slice(1)));
     const answer = await answerQuestion(argv);
     if (answer === undefined) process.exit(await runCommand(argv));
     await writeAnswer(answer);
@@ -66,6 +67,28 @@ async function runExtcap(argv: readonly string[]): Promise<void> {
   await writeAnswer(text);
   process.exit(status);
 }
+
+/** So has `pcapts audit`. */
+async function runAudit(argv: readonly string[]): Promise<number> {
+  if (argv.some((token) => /^(-h|--help)$/.test(token))) {
+    await writeAnswer((await import("./help.ts")).formatAuditHelp());
+    return 0;
+  }
+  const { parseAuditCommandLine } = await import("./audit-command-line.ts");
+  const audit = parseAuditCommandLine(argv, process.env);
+  const signals = catchStopSignals();
+  signals.onStop(() => process.exit(EXIT_STATUS_OF_STOPPED_AUDIT));
+  const logger = await openLogger(audit.line.values);
+  return reportFailure(logger, async () => {
+    const { auditCommand } = await import("./audit-command.ts");
+    const { text, status } = await auditCommand(audit, logger);
+    await writeAnswer(text);
+    return status;
+  });
+}
+
+/** It said nothing, so it is not "complete". */
+const EXIT_STATUS_OF_STOPPED_AUDIT = 130;
 
 /** `--help` and `--version` win over all else on the line, right or wrong, as under argparse. */
 async function answerQuestion(argv: readonly string[]): Promise<string | undefined> {
@@ -171,6 +194,8 @@ function isUsageError(error: unknown): error is PcaptsError {
   return error instanceof PcaptsError && error.code === "USAGE";
 }
 
+const COMMANDS = ["audit", "broker", "extcap"] as const;
+
 /** Errors that come before there is a logger, and wrong use whenever it is found. */
 async function formatFailure(error: unknown, argv: readonly string[]): Promise<string> {
   const text = formatError(error, false);
@@ -179,7 +204,7 @@ async function formatFailure(error: unknown, argv: readonly string[]): Promise<s
   const message = `pcapts: error: ${text}\n`;
   if (!isUsageError(error)) return message;
   const { USAGE_LINES } = await import("./help.ts");
-  const command = argv[0] === "broker" || argv[0] === "extcap" ? argv[0] : "";
+  const command = COMMANDS.find((name) => name === argv[0]) ?? "";
   const program = `pcapts ${command}`.trimEnd();
   return `${USAGE_LINES[command]}\n${message}${program} --help lists the flags\n`;
 }

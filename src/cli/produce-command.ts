@@ -7,7 +7,8 @@ import type { LiveSource } from "../capture/live-source.ts";
 import type { ProcessUser } from "../capture/process-user.ts";
 import type { KafkaClientOptions } from "../kafka/client-options.ts";
 import type { Logger } from "../logger.ts";
-import type { ProduceSummary, SpoolOptions } from "../pipeline/pipeline-options.ts";
+import type { OptionValues } from "../config/option-table.ts";
+import type { ProduceOptions, ProduceSummary, SpoolOptions } from "../pipeline/pipeline-options.ts";
 import type { CommandContext } from "./command-context.ts";
 import { readKafkaSettings } from "./command-settings.ts";
 import { openSource, snapLengthOf } from "./open-source.ts";
@@ -76,6 +77,7 @@ async function produce(
       spool: readSpool(line),
       snapLengthBytes: given.has("snaplen") ? snapLengthOf(values.snaplen) : undefined,
       flushTimeoutMs: values["flush-timeout"] * 1000,
+      ledger: readLedger(values),
       observer: service?.observer,
       prettyPrint:
         every === 0
@@ -105,6 +107,11 @@ async function produce(
 function readSpool({ values }: CommandLine): SpoolOptions | undefined {
   const directory = values["spool-dir"];
   return directory === undefined ? undefined : { directory, sizeBytes: values["spool-size"] };
+}
+
+function readLedger(values: OptionValues): ProduceOptions["ledger"] {
+  const topic = values["ledger-topic"];
+  return topic === undefined ? undefined : { topic, intervalMs: values["ledger-interval"] * 1000 };
 }
 
 function reportInterface(source: LiveSource): PartReport {

@@ -1,3 +1,4 @@
+import { AUDIT_OPTION_TABLE } from "./audit-option-table.ts";
 import { BROKER_OPTION_TABLE } from "./broker-option-table.ts";
 import { EXTCAP_OPTION_TABLE } from "./extcap-option-table.ts";
 import { formatTable } from "./markdown-table.ts";
@@ -32,6 +33,12 @@ const PROPERTIES = `## Elsewhere than on the command line
 
 The properties of \`-X\` and \`--config\`, and the environment variables that stand for flags and
 properties, are in [configuration.md](configuration.md).
+`;
+
+const AUDIT = `## pcapts audit
+
+\`pcapts audit\` reads a ledger back, as [ledger.md](ledger.md) describes. It has these flags and no others.
+
 `;
 
 const BROKER = `## pcapts broker
@@ -73,6 +80,7 @@ export function formatCommandLinePage(): string {
     ...(later.length === 0 ? [] : [`${NOT_THERE_YET}${formatLater(later)}`]),
     `${BROKER}${formatOptions(BROKER_OPTION_TABLE)}`,
     `${EXTCAP}${formatOptions(EXTCAP_OPTION_TABLE)}`,
+    `${AUDIT}${formatOptions(AUDIT_OPTION_TABLE)}`,
     PROPERTIES,
   ].join("\n");
 }

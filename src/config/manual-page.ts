@@ -1,3 +1,4 @@
+import { AUDIT_OPTION_TABLE } from "./audit-option-table.ts";
 import { BROKER_OPTION_TABLE } from "./broker-option-table.ts";
 import { EXTCAP_OPTION_TABLE } from "./extcap-option-table.ts";
 import { PROPERTY_TABLE, type PropertyRow } from "./kafka-properties.ts";
@@ -32,6 +33,9 @@ pcapts \- capture frames into a Kafka topic and stream them back out as pcap
 .B pcapts extcap
 .RB { \-\-install " | " \-\-uninstall }
 .RI [ flags ]
+.br
+.B pcapts audit \-\-ledger\-topic
+.IR NAME " [" flags ]
 .SH DESCRIPTION
 As a producer
 .B pcapts
@@ -129,6 +133,9 @@ export function formatManualPage(): string {
     ...EXTCAP_OPTION_TABLE.filter(({ role }) => role !== "wireshark").map((row) =>
       formatOption(row, row.help),
     ),
+    '.SH "PCAPTS AUDIT"\n',
+    ".B pcapts audit\nreads the ledger of a topic back: complete, exit status 0, or what is missing, exit status 1.\n",
+    ...AUDIT_OPTION_TABLE.map((row) => formatOption(row, row.help)),
     ".SH PROPERTIES\n",
     "Properties of\n.B \\-X\nand\n.B \\-\\-config\nhave librdkafka's names.\n",
     "Those that have a meaning:\n",

@@ -124,6 +124,11 @@ const OPTION_RULES: readonly OptionRule[] = [
       "run pcapts broker as a user of its own, or grant CAP_NET_RAW and start without root",
   },
   {
+    // Its records are no frames.
+    broken: ({ values }) => values["ledger-topic"] === values["kafka-topic"],
+    message: "--ledger-topic and -t, --kafka-topic name the same topic: the ledger needs its own",
+  },
+  {
     // Text goes to standard output and no pcap is written, so the file would stay empty.
     broken: ({ values }) => values.consumer && values["pretty-print"] > 0 && values.write !== "-",
     message: "-pp, --pretty-print prints text instead of pcap: leave -w, --write out",

@@ -344,6 +344,21 @@ export const OPTION_TABLE = [
     help: "name of this probe in record headers; default the host name",
   },
   {
+    long: "ledger-topic",
+    mode: "producer",
+    value: { type: "topic" },
+    valueName: "NAME",
+    help: "keep the books in this topic: a record for each interval, which pcapts audit reads",
+  },
+  {
+    long: "ledger-interval",
+    mode: "producer",
+    value: { type: "decimal", min: 0.1, max: 86_400, unit: "seconds" },
+    valueName: "S",
+    default: "10",
+    help: "seconds between two records of --ledger-topic",
+  },
+  {
     long: "buffer-size",
     short: "-B",
     mode: "producer",

@@ -1,3 +1,15 @@
+/** A batch that is in the log. */
+export interface AcknowledgedBatch {
+  readonly partition: number;
+  /** -1 when the broker had the batch already and no longer knows where. */
+  readonly baseOffset: bigint;
+  readonly recordCount: number;
+  /** As it was sent, compressed if at all. */
+  readonly bytes: number;
+  /** Since its first frame was captured, or read from a file. */
+  readonly agedMs: number;
+}
+
 /**
  * Told of requests and batches as they are answered, never of a frame: what is
  * counted for each costs a microsecond.
@@ -9,13 +21,8 @@ export interface ClientObserver {
    * @param tookMs from the call to the answer
    */
   produceAnswered(tookMs: number): void;
-  /**
-   * A batch is in the log.
-   *
-   * @param bytes as it was sent, compressed if at all
-   * @param agedMs since its first frame was captured, or read from a file
-   */
-  batchAcknowledged(bytes: number, agedMs: number): void;
+  /** A batch is in the log. */
+  batchAcknowledged(batch: AcknowledgedBatch): void;
   /** So many batches came back, for want of an answer or with an error that passes, to be sent again. */
   batchesReturned(count: number): void;
   /**

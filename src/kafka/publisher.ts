@@ -418,7 +418,13 @@ export class Publisher {
   #acknowledged(queue: PartitionQueue, batch: Batch, baseOffset: bigint): void {
     const { onDelivery, observer } = this.#setup;
     const { recordCount, length } = batch.writer;
-    observer?.batchAcknowledged(length, this.#ageOf(batch));
+    observer?.batchAcknowledged({
+      partition: queue.partition,
+      baseOffset,
+      recordCount,
+      bytes: length,
+      agedMs: this.#ageOf(batch),
+    });
     this.#retries.reset();
     this.#outage.ended(queue.partition);
     this.#counts.acknowledged += recordCount;

@@ -61,6 +61,8 @@ export interface ProduceOptions {
   /** How long to wait for acknowledgements after `stop()`. */
   readonly flushTimeoutMs: number;
   readonly prettyPrint: PrettyPrint | undefined;
+  /** The topic that gets a record of what was done in each interval; it is created if need be. */
+  readonly ledger?: { readonly topic: string; readonly intervalMs: number } | undefined;
   /** Told of requests and batches, for those who measure. */
   readonly observer?: ClientObserver | undefined;
 }

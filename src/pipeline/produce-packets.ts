@@ -16,6 +16,7 @@ import { cutFrames } from "../packet/chunk-stages.ts";
 import { readHeaderWord } from "../packet/frame-chunk.ts";
 import type { FrameChunk } from "../packet/frame-chunk.ts";
 import { CaptureLimit } from "./capture-limit.ts";
+import { LedgerTopic } from "./ledger-topic.ts";
 import { OwnTraffic } from "./own-traffic.ts";
 import { DeliveryPrinter, printReceived } from "./print-packets.ts";
 import { asOutputError } from "./output-error.ts";
@@ -53,6 +54,7 @@ class ProduceRun implements ProducerRun {
   #transport: Transport | undefined;
   #publisher: Publisher | undefined;
   #isCapturing = false;
+  #ledger: LedgerTopic | undefined;
   #ownTraffic: OwnTraffic | undefined;
   #publishFailure: unknown;
   #captured = 0;
@@ -129,15 +131,19 @@ class ProduceRun implements ProducerRun {
     const { kafka } = this.#options;
     const transport = createTransport(kafka, this.#logger);
     this.#transport = transport;
+    let failure: string | undefined;
     try {
       await this.#publishAll(transport);
     } catch (error) {
+      failure = error instanceof Error ? error.message : String(error);
       if (!isAbort(error, this.#stopping.signal)) throw asUnreachable(asOutputError(error));
+      failure = undefined;
     } finally {
       this.#ownTraffic?.close();
       await this.#leaveToSpool();
       this.#publisher?.close();
       await this.#source.stop();
+      await this.#ledger?.end(failure, this.#options.flushTimeoutMs);
       await transport.close();
     }
     return this.summary();
@@ -168,6 +174,7 @@ class ProduceRun implements ProducerRun {
       signal,
     );
     await this.#openSpool(target, transport);
+    this.#ledger = await this.#openLedger(transport);
     const publisher = await this.#openPublisher(transport, target);
     this.#publisher = publisher;
     if (canExclude(this.#source) && this.#options.captureSelf !== true) {
@@ -202,6 +209,24 @@ class ProduceRun implements ProducerRun {
     this.#foundInSpool = this.#spool.frameCount;
   }
 
+  async #openLedger(transport: Transport): Promise<LedgerTopic | undefined> {
+    const { ledger, kafka, topic } = this.#options;
+    if (ledger === undefined) return undefined;
+    const { name, interfaces } = this.#source;
+    const setup = {
+      transport,
+      client: kafka,
+      ledgerTopic: ledger.topic,
+      intervalMs: ledger.intervalMs,
+      sensor: interfaces[0]?.sensor ?? "",
+      source: name,
+      topic,
+      summary: () => this.summary(),
+      logger: this.#logger,
+    };
+    return LedgerTopic.open(setup, this.#stopping.signal);
+  }
+
   async #openPublisher(transport: Transport, topic: PublishableTopic): Promise<Publisher> {
     const { publisher, kafka, partitioner, headers, recordTimestamp, prettyPrint } = this.#options;
     const printer =
@@ -218,7 +243,7 @@ class ProduceRun implements ProducerRun {
       logger: this.#logger,
       stopSignal: this.#stopping.signal,
       flushTimeoutMs: this.#options.flushTimeoutMs,
-      observer: this.#options.observer,
+      observer: this.#ledger?.beside(this.#options.observer) ?? this.#options.observer,
       isLive: this.#source.kind === "live",
       spool: this.#spool,
       ...(printer && { onDelivery: (delivery: Delivery) => printer.print(delivery) }),

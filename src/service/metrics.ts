@@ -135,10 +135,10 @@ export class Metrics<Facts extends ProducerFacts | ConsumerFacts> {
     return {
       ...none,
       produceAnswered: (tookMs) => producing.observe(tookMs / 1000),
-      batchAcknowledged: (batchBytes, agedMs) => {
-        acknowledging.observe(agedMs / 1000);
+      batchAcknowledged: (batch) => {
+        acknowledging.observe(batch.agedMs / 1000);
         batches.inc();
-        bytes.inc(batchBytes);
+        bytes.inc(batch.bytes);
         lastTime.setToCurrentTime();
       },
       batchesReturned: (count) => returned.inc(count),

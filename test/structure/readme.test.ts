@@ -11,6 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
+import { parseAuditCommandLine } from "../../src/cli/audit-command-line.ts";
 import { parseBrokerCommandLine } from "../../src/cli/broker-command-line.ts";
 import { ExtcapLine } from "../../src/cli/extcap/extcap-line.ts";
 import { parseCommandLine } from "../../src/cli/parse-command-line.ts";
@@ -92,6 +93,10 @@ function accept(command: readonly string[]): void {
   }
   if (command[0] === "extcap") {
     new ExtcapLine(command.slice(1)).asConsumer({});
+    return;
+  }
+  if (command[0] === "audit") {
+    if (!command.includes("--help")) parseAuditCommandLine(command.slice(1));
     return;
   }
   const normal = normaliseArgv(command);
