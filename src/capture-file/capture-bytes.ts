@@ -31,19 +31,29 @@ export class CaptureBytes {
     try {
       return await this.#source.readInto(target);
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      if (cause instanceof CompressedBytesError) {
-        throw new PcaptsError(
-          "FILE_CUT",
-          `Cannot read "${this.name}" to its end: it is compressed by ${cause.compression}, and that ` +
-            `is damaged behind byte ${at} of the capture (${reason}); ${this.#framesBefore()}`,
-          { cause },
-        );
-      }
-      throw new PcaptsError("FILE_NOT_READABLE", `Cannot read "${this.name}": ${reason}`, {
-        cause,
-      });
+      throw this.notRead(cause, at);
     }
+  }
+
+  /**
+   * Reading failed.
+   *
+   * @param cause what was thrown
+   * @param at as in {@link read}
+   */
+  notRead(cause: unknown, at: number): PcaptsError {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    if (cause instanceof CompressedBytesError) {
+      return new PcaptsError(
+        "FILE_CUT",
+        `Cannot read "${this.name}" to its end: it is compressed by ${cause.compression}, and that ` +
+          `is damaged behind byte ${at} of the capture (${reason}); ${this.#framesBefore()}`,
+        { cause },
+      );
+    }
+    return new PcaptsError("FILE_NOT_READABLE", `Cannot read "${this.name}": ${reason}`, {
+      cause,
+    });
   }
 
   /** @param phrase for what is wrong: `it is empty` */

@@ -42,16 +42,48 @@ export async function openCaptureReader(
   name: string,
   sensor = "",
 ): Promise<OpenCapture> {
-  let bytes = source;
-  let start = await readStart(bytes, name);
+  const { bytes } = await decompress(source, name);
+  return { reader: await openPlainReader(bytes, name, sensor), bytes };
+}
+
+/**
+ * Takes off what a capture is compressed by, if anything, as its first bytes tell.
+ *
+ * @param source stands at the first byte of the file
+ * @param name for messages
+ * @returns what is to be closed in its place, and whether it was compressed
+ * @throws PcaptsError FILE_NOT_READABLE
+ */
+export async function decompress(
+  source: ByteSource,
+  name: string,
+): Promise<{ readonly bytes: ByteSource; readonly isCompressed: boolean }> {
+  const start = await readStart(source, name);
   const compression = detectCompression(start);
-  if (compression !== undefined) {
-    bytes = await decompressedBytes(compression, prefixedBytes(start, source));
-    start = await readStart(bytes, name);
-  }
-  const capture = prefixedBytes(start, bytes);
+  const whole = prefixedBytes(start, source);
+  const isCompressed = compression !== undefined;
+  return {
+    bytes: isCompressed ? await decompressedBytes(compression, whole) : whole,
+    isCompressed,
+  };
+}
+
+/**
+ * Opens a capture that is not compressed, pcap or pcapng.
+ *
+ * @param source stands at its first byte
+ * @param name for messages
+ * @param sensor of the interfaces that the frames are said to come from
+ * @throws PcaptsError FILE_NOT_A_CAPTURE, FILE_NOT_READABLE, FILE_CUT
+ */
+export async function openPlainReader(
+  source: ByteSource,
+  name: string,
+  sensor = "",
+): Promise<CaptureReader> {
+  const start = await readStart(source, name);
   const Reader = isPcapng(start) ? PcapngReader : PcapReader;
-  return { reader: await Reader.open(capture, name, sensor), bytes };
+  return Reader.open(prefixedBytes(start, source), name, sensor);
 }
 
 async function readStart(source: ByteSource, name: string): Promise<Uint8Array> {

@@ -6,6 +6,8 @@ import { readHeaderWord, type CaptureInterface, type FrameChunk } from "../packe
 import { openFileSource, type FileSourceOptions } from "./file-source.ts";
 import type { CaptureCounters, FrameSource } from "./frame-source.ts";
 import { openLoopedSource } from "./looped-source.ts";
+import { isNamedPipe } from "./pipe-bytes.ts";
+import { openPipeSource } from "./pipe-source.ts";
 
 /** What {@link openFileSources} needs beside the paths. */
 export interface FileSequenceOptions extends FileSourceOptions {
@@ -23,6 +25,7 @@ export interface FileSequenceOptions extends FileSourceOptions {
  * anything else is contacted; of a directory all are looked into.
  *
  * A file that is cut or damaged does not keep the others from being read; its error comes at the end.
+ * A named pipe that is the last of them goes on when its writer ends, with the next writer.
  *
  * @param paths files, named pipes, directories, or `-` for `options.stdin`; at least one
  * @throws PcaptsError FILE_NOT_READABLE, FILE_NOT_A_CAPTURE, FILE_CUT; USAGE for a pipe that is to be
@@ -59,8 +62,9 @@ async function openSequence(
   options: FileSequenceOptions,
 ): Promise<FrameSource> {
   const [first = "", ...others] = files;
+  if (others.length === 0) return openLast(first, options);
   const source = await openFileSource(first, options);
-  return others.length === 0 ? source : new FileSequence(source, others, options);
+  return new FileSequence(source, others, options);
 }
 
 class FileSequence implements FrameSource {
@@ -83,10 +87,11 @@ class FileSequence implements FrameSource {
 
   async *chunks(): AsyncGenerator<FrameChunk, void, void> {
     yield* this.#readCurrent();
-    for (const file of this.#others) {
+    for (const [index, file] of this.#others.entries()) {
       if (this.#isStopped) break;
       try {
-        this.#current = await openFileSource(file, this.#options);
+        const isLast = index === this.#others.length - 1;
+        this.#current = await (isLast ? openLast : openFileSource)(file, this.#options);
       } catch (error) {
         this.#note(error);
         continue;
@@ -140,6 +145,11 @@ async function refusePipe(file: string): Promise<void> {
     "USAGE",
     `--loop needs files, which can be read again: "${file}" is none (-r, --read)`,
   );
+}
+
+async function openLast(file: string, options: FileSequenceOptions): Promise<FrameSource> {
+  const isPipe = file !== "-" && (await isNamedPipe(file));
+  return isPipe ? openPipeSource(file, options) : openFileSource(file, options);
 }
 
 async function isDirectory(given: string): Promise<boolean> {

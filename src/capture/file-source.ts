@@ -1,13 +1,12 @@
-import { constants, open as openDescriptor } from "node:fs";
 import { open, stat } from "node:fs/promises";
-import { Socket } from "node:net";
 import type { Readable } from "node:stream";
-import { promisify } from "node:util";
 import { fileBytes, streamBytes, type ByteSource } from "../capture-file/byte-source.ts";
 import { openCaptureReader, type CaptureReader } from "../capture-file/capture-reader.ts";
 import { PcaptsError } from "../errors.ts";
 import type { CaptureInterface, FrameChunk } from "../packet/frame-chunk.ts";
 import type { CaptureCounters, FrameSource } from "./frame-source.ts";
+import { openPipe } from "./pipe-bytes.ts";
+import { describeReadError } from "./read-error.ts";
 
 /** What {@link openFileSource} needs beside the path. */
 export interface FileSourceOptions {
@@ -16,19 +15,6 @@ export interface FileSourceOptions {
   /** Name of the host or probe that the frames are said to come from; "" by default. */
   readonly sensor?: string;
 }
-
-/** What the operating system says, in words, by the code of its error. */
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: "no such file",
-  ENOTDIR: "no such file (a part of its path is not a directory)",
-  EACCES: "permission denied",
-  EPERM: "permission denied",
-  EISDIR: "it is a directory",
-  ELOOP: "too many symbolic links",
-  EMFILE: "too many open files",
-  ENXIO: "it is a socket or a device that is not there",
-  EIO: "input/output error",
-};
 
 /**
  * Opens a capture file as a source of frames. Its header is read at once, so that a wrong file is
@@ -111,19 +97,9 @@ async function openBytes(path: string): Promise<ByteSource> {
   try {
     const kind = await stat(path);
     if (kind.isDirectory()) throw Object.assign(new Error("EISDIR"), { code: "EISDIR" });
-    if (!kind.isFIFO()) return fileBytes(await open(path, "r"));
-
-    // A blocking read of a pipe could not be broken off by stop(); a socket's can.
-    const fd = await promisify(openDescriptor)(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    return streamBytes(new Socket({ fd, readable: true, writable: false }));
+    return kind.isFIFO() ? await openPipe(path) : fileBytes(await open(path, "r"));
   } catch (cause) {
-    const reason = reasonOf(cause);
+    const reason = describeReadError(cause);
     throw new PcaptsError("FILE_NOT_READABLE", `Cannot read "${path}": ${reason}`, { cause });
   }
-}
-
-function reasonOf(cause: unknown): string {
-  if (!(cause instanceof Error)) return String(cause);
-  const code = "code" in cause ? String(cause.code) : "";
-  return REASONS[code] ?? cause.message;
 }

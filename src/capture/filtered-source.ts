@@ -58,6 +58,10 @@ class FilteredSource implements FrameSource {
     return this.#source.interfaces;
   }
 
+  get hasSeveralInterfaces(): boolean {
+    return this.#source.hasSeveralInterfaces ?? this.interfaces.length > 1;
+  }
+
   compileForAll(interfaces: readonly CaptureInterface[]): void {
     const refusals = interfaces.map((each) => this.#compileFor(each));
     const [first] = refusals;

@@ -10,10 +10,15 @@ export interface CaptureCounters {
   droppedByInterface: number | undefined;
   /** Received frames that a filter here left out; what the kernel's filter leaves out it does not count. */
   filtered: number;
+  /**
+   * Frames that began and never came whole, because their writer or the connection ended; they were
+   * not received. Absent is 0.
+   */
+  torn?: number;
 }
 
 /**
- * Frames from an interface or a file, in chunks.
+ * Frames from an interface, a file or a feed, in chunks.
  *
  * `chunks()` is called once. It ends when the file ends or after `stop()`;
  * chunks already taken from the interface are still handed over. It throws a
@@ -21,12 +26,17 @@ export interface CaptureCounters {
  * Not pulling is back-pressure: a file waits, an interface's ring fills up.
  */
 export interface FrameSource {
-  /** "live" frames are stamped with their capture time in Kafka, "file" frames with publish time. */
-  readonly kind: "live" | "file";
+  /**
+   * "live" frames are stamped with their capture time in Kafka, others with publish time. Those of a
+   * "file" can be read again, those of a "feed" come once.
+   */
+  readonly kind: "live" | "file" | "feed";
   /** For messages: an interface name, a path, or "standard input". */
   readonly name: string;
   /** What the first frame will come from; more may appear later in chunks. */
   readonly interfaces: readonly CaptureInterface[];
+  /** Several interfaces feed it, or may come to: records name theirs. Absent: `interfaces` tells. */
+  readonly hasSeveralInterfaces?: boolean;
   chunks(): AsyncIterable<FrameChunk>;
   counters(): CaptureCounters;
   /** Takes no more frames; resolves when the device or file is closed. Safe in every state, repeatedly. */

@@ -68,6 +68,10 @@ class PacedSource implements FrameSource {
     return this.#source.interfaces;
   }
 
+  get hasSeveralInterfaces(): boolean {
+    return this.#source.hasSeveralInterfaces ?? this.interfaces.length > 1;
+  }
+
   async *chunks(): AsyncGenerator<FrameChunk, void, void> {
     try {
       for await (const chunk of this.#source.chunks()) yield* this.#pace(chunk);

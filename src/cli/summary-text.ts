@@ -20,7 +20,8 @@ export function formatProduceSummary(summary: ProduceSummary): string {
     `= acknowledged ${acknowledged} + failed ${failed} + ` +
     `unknown ${unknown} + dropped here ${droppedHere} + queued ${queued}` +
     (spooled === undefined ? "" : ` + in the spool ${spooled}`) +
-    formatInterfaceDrops(summary)
+    formatInterfaceDrops(summary) +
+    (summary.torn === 0 ? "" : `; torn ${summary.torn}, which never came whole`)
   );
 }
 

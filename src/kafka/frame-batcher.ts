@@ -27,6 +27,8 @@ export interface FrameBatcherSetup {
   /** A frame that needs a larger batch for itself is refused. */
   readonly largestBatchBytes: number;
   readonly recordTimestamp: "publish" | "capture";
+  /** Frames captured longer ago have the time of publishing. */
+  readonly keptMs: number;
   /** Wall clock in milliseconds, for publish times. */
   readonly wallClock: () => number;
   readonly onTooLarge: (frameBytes: number, batchBytes: number) => void;
@@ -53,6 +55,7 @@ export class FrameBatcher {
     headers.useInterfaces(interfaces);
     const publishMs = wallClock();
     const byCaptureTime = recordTimestamp === "capture";
+    const oldestMs = publishMs - this.#setup.keptMs;
     let interfaceIndex = 0;
     let linkType = interfaces[0]?.linkType ?? 1;
     let { offset, frame } = position;
@@ -70,7 +73,11 @@ export class FrameBatcher {
         interfaceIndex = interfaceOf[frame]!;
         linkType = interfaces[interfaceIndex]!.linkType;
       }
-      const timestampMs = byCaptureTime ? seconds * 1000 + Math.floor(micros / 1000) : publishMs;
+      let timestampMs = publishMs;
+      if (byCaptureTime) {
+        const capturedMs = seconds * 1000 + Math.floor(micros / 1000);
+        if (capturedMs >= oldestMs) timestampMs = capturedMs;
+      }
       const headerBytes = headers.encode(interfaceIndex, capturedLength, wireLength, nanos);
       const neededBytes = sizeOfSingleRecordBatch(capturedLength, headerBytes);
       if (neededBytes > largestBatchBytes) {

@@ -17,6 +17,11 @@ export interface PublisherSetup {
   readonly headers: FrameHeaderOptions;
   /** Timestamp of a record: its capture time, or the time of publishing. */
   readonly recordTimestamp: "publish" | "capture";
+  /**
+   * How old a capture time may be to be a record's timestamp; an older frame has the time of
+   * publishing, because the topic would delete it at once. Default: any age.
+   */
+  readonly keptMs?: number;
   readonly logger: Logger;
   /** Aborted when the run is to stop: nothing waits for longer than `flushTimeoutMs` from then on. */
   readonly stopSignal: AbortSignal;

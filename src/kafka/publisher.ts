@@ -105,6 +105,7 @@ export class Publisher {
         (codec === undefined ? topic.maxMessageBytes : undefined) ?? Infinity,
       ),
       recordTimestamp: setup.recordTimestamp,
+      keptMs: setup.keptMs ?? Infinity,
       wallClock: this.#wallClock,
       onTooLarge: (frameBytes, batchBytes) =>
         this.#lose(1, describeTooLarge(frameBytes, batchBytes, options.maxMessageBytes, topic)),

@@ -46,7 +46,7 @@ export interface ProduceOptions {
   readonly newTopicPartitions: number;
   readonly partitioner: "flow" | "random";
   readonly headers: "auto" | "all";
-  /** Timestamps of records from a file; frames from an interface carry their capture time. */
+  /** Timestamps of records from a file or a feed; frames from an interface carry their capture time. */
   readonly recordTimestamp: "publish" | "capture";
   /** Stop after this many frames; 0 is no limit. */
   readonly maxPackets: number;
@@ -56,7 +56,7 @@ export interface ProduceOptions {
   readonly spool?: SpoolOptions | undefined;
   /** Keep this host's own traffic to Kafka in what an interface gives. Default: it is left out. */
   readonly captureSelf?: boolean;
-  /** Cut frames of a file to this many bytes; undefined leaves them whole. */
+  /** Cut frames of a file or a feed to this many bytes; undefined leaves them whole. */
   readonly snapLengthBytes: number | undefined;
   /** How long to wait for acknowledgements after `stop()`. */
   readonly flushTimeoutMs: number;
@@ -144,7 +144,7 @@ export interface Run<Summary> {
  * `undefined` is "the engine cannot tell", never 0.
  */
 export interface ProduceSummary {
-  /** Frames that the kernel saw for this capture; frames read, for a file. */
+  /** Frames that the kernel saw for this capture; frames read, for a file or a feed. */
   received: number | undefined;
   /** The kernel's ring was full. */
   droppedByKernel: number | undefined;
@@ -167,6 +167,8 @@ export interface ProduceSummary {
   foundInSpool?: number;
   /** With a spool: what is there now; at the end, what is left to the next run. */
   spooled?: number;
+  /** Frames of a feed that began and never came whole; they were not received. */
+  torn: number;
 }
 
 /** What a consumer did with the records it met. */

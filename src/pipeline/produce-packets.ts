@@ -64,6 +64,7 @@ class ProduceRun implements ProducerRun {
   #foundInSpool = 0;
   /** What a run that is over has left in the spool. */
   #leftInSpool: number | undefined;
+  #isAgeTold = false;
 
   constructor(source: FrameSource, options: ProduceOptions, logger: Logger) {
     this.#source = source;
@@ -85,7 +86,7 @@ class ProduceRun implements ProducerRun {
     const captured = this.#captured;
     const { acknowledged, failed, unknown } = this.#publisher?.counters ?? NO_COUNTERS;
     const source = this.#source.counters();
-    const { filtered } = source;
+    const { filtered, torn = 0 } = source;
     const { received, droppedByKernel, droppedByInterface } =
       this.#source.kind === "live"
         ? source
@@ -115,6 +116,7 @@ class ProduceRun implements ProducerRun {
         this.#droppedHere -
         (spool?.spooled ?? 0),
       ...spool,
+      torn,
     };
   }
 
@@ -231,6 +233,7 @@ class ProduceRun implements ProducerRun {
     const { publisher, kafka, partitioner, headers, recordTimestamp, prettyPrint } = this.#options;
     const printer =
       prettyPrint === undefined ? undefined : new DeliveryPrinter(prettyPrint, topic.name);
+    const { interfaces, hasSeveralInterfaces = interfaces.length > 1 } = this.#source;
     const setup = {
       transport,
       topic,
@@ -238,8 +241,10 @@ class ProduceRun implements ProducerRun {
       options: this.#spool === undefined ? publisher : { ...publisher, messageTimeoutMs: 0 },
       client: kafka,
       partitioner,
-      headers: { all: headers === "all", nameInterface: this.#source.interfaces.length > 1 },
+      headers: { all: headers === "all", nameInterface: hasSeveralInterfaces },
       recordTimestamp: this.#source.kind === "live" ? ("capture" as const) : recordTimestamp,
+      // The first frame of a file was looked at; what a feed brings nobody knows before.
+      keptMs: this.#source.kind === "file" ? Infinity : (topic.retentionMs ?? Infinity),
       logger: this.#logger,
       stopSignal: this.#stopping.signal,
       flushTimeoutMs: this.#options.flushTimeoutMs,
@@ -261,8 +266,8 @@ class ProduceRun implements ProducerRun {
       for await (const taken of this.#startChunks()) {
         let chunk: FrameChunk = taken;
         if (chunk.frameCount === 0) continue;
-        if (this.#captured === 0) this.#refuseIfDeletedAtOnce(chunk, topic);
-        if (snapLengthBytes !== undefined && this.#source.kind === "file") {
+        this.#checkAge(chunk, topic);
+        if (snapLengthBytes !== undefined && this.#source.kind !== "live") {
           chunk = cutFrames(chunk, snapLengthBytes);
         }
         chunk = limit.take(chunk);
@@ -316,27 +321,39 @@ class ProduceRun implements ProducerRun {
     try {
       const left = chunk.frameCount - (await publisher.publish(chunk));
       // A stop ran out of time. What was read from a file is still in the file.
-      if (this.#source.kind === "live") this.#droppedHere += left;
-      else this.#captured -= left;
+      if (this.#source.kind === "file") this.#captured -= left;
+      else this.#droppedHere += left;
     } catch (error) {
       this.#publishFailure = error;
       throw error;
     }
   }
 
-  /** Frames whose record timestamp is older than the topic keeps would be gone before they are read. */
-  #refuseIfDeletedAtOnce(chunk: FrameChunk, { name, retentionMs }: PublishableTopic): void {
-    const { recordTimestamp } = this.#options;
-    if (this.#source.kind === "live" || recordTimestamp !== "capture") return;
+  /**
+   * Frames whose record timestamp is older than the topic keeps would be gone before they are read. A
+   * file that begins with such is refused; those of a feed carry the time of publishing, which is said.
+   */
+  #checkAge(chunk: FrameChunk, { name, retentionMs }: PublishableTopic): void {
+    const { kind } = this.#source;
+    if (kind === "file" ? this.#captured > 0 : this.#isAgeTold) return;
+    if (kind !== "live" && this.#options.recordTimestamp !== "capture") return;
     if (retentionMs === undefined) return;
     const capturedMs = readHeaderWord(chunk.bytes, 0, chunk.bigEndian) * 1000;
     if (Date.now() - capturedMs <= retentionMs) return;
-    throw (this.#publishFailure = new PcaptsError(
-      "TOPIC_UNSUITABLE",
-      `Cannot publish "${this.#source.name}" to topic "${name}" under capture times: its first frame is of ` +
-        `${new Date(capturedMs).toISOString()}, and the topic's retention.ms (${retentionMs}) would delete it; ` +
-        "leave out --record-timestamp capture, or raise retention.ms",
-    ));
+    const captured = new Date(capturedMs).toISOString();
+    if (kind === "file") {
+      throw (this.#publishFailure = new PcaptsError(
+        "TOPIC_UNSUITABLE",
+        `Cannot publish "${this.#source.name}" to topic "${name}" under capture times: its first frame is of ` +
+          `${captured}, and the topic's retention.ms (${retentionMs}) would delete it; ` +
+          "leave out --record-timestamp capture, or raise retention.ms",
+      ));
+    }
+    this.#isAgeTold = true;
+    this.#logger.warn(
+      `"${this.#source.name}" has frames of ${captured}, older than topic "${name}" keeps ` +
+        `(retention.ms ${retentionMs}): their records carry the time of publishing`,
+    );
   }
 
   async #flush(publisher: Publisher): Promise<void> {

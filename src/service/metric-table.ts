@@ -65,6 +65,7 @@ const PRODUCER_COUNTERS = {
   unknown: { metric: "pcapts_lost_frames_total", cause: "unknown" },
   droppedHere: { metric: "pcapts_lost_frames_total", cause: "dropped_here" },
   queued: { metric: "pcapts_queue_frames" },
+  torn: { metric: "pcapts_lost_frames_total", cause: "torn" },
   foundInSpool: { metric: "pcapts_spool_found_frames_total" },
   spooled: { metric: "pcapts_spool_frames" },
 } as const satisfies Record<keyof Required<ProduceSummary>, CounterPlace>;
@@ -119,7 +120,7 @@ export const RUN_METRICS: readonly MetricRow<RunFacts>[] = [
 export const PRODUCER_METRICS: readonly MetricRow<ProducerFacts>[] = [
   counterOf(
     "pcapts_received_frames_total",
-    "Frames that the kernel saw for this capture, or that were read from files",
+    "Frames that the kernel saw for this capture, or that were read from files or feeds",
   ),
   counterOf(
     "pcapts_filtered_frames_total",

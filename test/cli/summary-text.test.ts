@@ -18,6 +18,7 @@ const ledger = {
   unknown: 3,
   droppedHere: 2,
   queued: 1,
+  torn: 0,
 };
 
 test("formatProduceSummary() is a ledger that adds up", () => {
@@ -42,6 +43,10 @@ test("formatProduceSummary() says unknown for what an engine cannot tell", () =>
     /^received unknown = dropped by the kernel unknown \+ filtered 6 \+ captured 100 \+ left in the ring unknown;/,
   );
   assert.match(text, /; the interface dropped 5 before that$/);
+});
+
+test("formatProduceSummary() names frames that never came whole", () => {
+  assert.match(formatProduceSummary({ ...ledger, torn: 2 }), /; torn 2, which never came whole$/);
 });
 
 test("formatInterfaceCounters() says what an interface counted", () => {
