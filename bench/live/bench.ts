@@ -15,7 +15,7 @@ import { describeMachine } from "../machine.ts";
 import { compilePeers } from "../peers.ts";
 import { inTurn } from "../statistics.ts";
 import { type LiveBench, runCapture } from "./capture-run.ts";
-import { DELAY_RATE, measureDelay } from "./delay.ts";
+import { DELAY_CASES, DELAY_RATE, measureDelay } from "./delay.ts";
 import { LIVE_USAGE, type LiveOptions, type Rate, framesAt, parseLiveOptions } from "./options.ts";
 import { PAUSE_RATE, measurePauses } from "./pauses.ts";
 import { LIVE_C_PEERS, LIVE_PROGRAMS, type LiveProgram, liveLibraryVersions } from "./programs.ts";
@@ -104,8 +104,8 @@ async function measureRounds(
       if (tasks.has("pauses")) {
         pauses.push(told(await measurePauses(bench, program, seconds, round), formatPauseRun));
       }
-      if (tasks.has("delay")) {
-        delays.push(told(await measureDelay(bench, program, seconds, round), formatDelayRun));
+      for (const of of tasks.has("delay") ? inTurn(DELAY_CASES, round) : []) {
+        delays.push(told(await measureDelay(bench, program, of, seconds, round), formatDelayRun));
       }
     }
   }

@@ -10,6 +10,22 @@ import type { DelayRun } from "./report.ts";
 /** Frames a second while the delay is measured. */
 export const DELAY_RATE = 10_000;
 
+/** What a delay is measured with, beside the program that captures. */
+export interface DelayCase {
+  /** A flag of the consumer, or "". */
+  readonly consumer: "" | "--unordered";
+  /** Many are in all partitions, one is in one of them. */
+  readonly flows: number;
+}
+
+/** Partitions that are all busy, and one that waits for three which have nothing. */
+export const DELAY_CASES: readonly DelayCase[] = [
+  { consumer: "", flows: 256 },
+  { consumer: "--unordered", flows: 256 },
+  { consumer: "", flows: 1 },
+  { consumer: "--unordered", flows: 1 },
+];
+
 /** A consumer says so after three seconds without a frame. */
 const CONSUMER_READY = /No frame yet/;
 const TIMEOUT_MS = 30_000;
@@ -26,14 +42,15 @@ interface Reading {
 export async function measureDelay(
   bench: LiveBench,
   program: LiveProgram,
+  { consumer, flows }: DelayCase,
   seconds: number,
   round: number,
 ): Promise<DelayRun> {
   const frames = DELAY_RATE * seconds;
   const { sent, fault } = await runCapture(bench, program, frames, async ({ topic }) => {
-    const reader = startConsumerAndReader(bench, topic, frames);
+    const reader = startConsumerAndReader(bench, topic, consumer, frames);
     await waitUntil(() => CONSUMER_READY.test(reader.consumerSays()), TIMEOUT_MS);
-    const { latestMs } = await bench.traffic.sendTimed(DELAY_RATE, seconds);
+    const { latestMs } = await bench.traffic.sendTimed(DELAY_RATE, seconds, flows);
     return { latestMs, reading: await reader.reading() };
   });
   if (fault !== undefined) throw new Error(`${program.title}: ${fault}`);
@@ -41,6 +58,8 @@ export async function measureDelay(
   const senderLatestMs = sent.latestMs;
   return {
     program: program.name,
+    consumer,
+    flows,
     round,
     sent: frames,
     frames: read,
@@ -52,7 +71,12 @@ export async function measureDelay(
 }
 
 /** `pcapts -c | timed-frames read`, the pipe having a name so that both die with this process. */
-function startConsumerAndReader(bench: LiveBench, topic: string, frames: number) {
+function startConsumerAndReader(
+  bench: LiveBench,
+  topic: string,
+  flag: DelayCase["consumer"],
+  frames: number,
+) {
   const pipe = path.join(bench.scratch, "pipe");
   const output = path.join(bench.scratch, "delays.json");
   rmSync(pipe, { force: true });
@@ -60,7 +84,9 @@ function startConsumerAndReader(bench: LiveBench, topic: string, frames: number)
   const limits = { limitSeconds: bench.runLimitSeconds };
   const consumer = startMeasuring({
     ...limits,
-    command: [...ownProgram, "-c", "-t", topic, "-k", bench.broker.bootstrap, "-o", "begin"],
+    command: [...ownProgram, "-c", "-t", topic, "-k", bench.broker.bootstrap, "-o", "begin"].concat(
+      flag === "" ? [] : [flag],
+    ),
     output: pipe,
     resultFile: path.join(bench.scratch, "consumer-cost.json"),
   });

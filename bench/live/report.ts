@@ -54,6 +54,10 @@ export interface PauseRun {
 /** Times from an interface to a consumer's standard output in one run. */
 export interface DelayRun {
   readonly program: string;
+  /** What the consumer was told beyond its defaults; "" is nothing. */
+  readonly consumer: string;
+  /** One is in one partition, and the others have nothing. */
+  readonly flows: number;
   readonly round: number;
   readonly sent: number;
   /** Frames that came out. */

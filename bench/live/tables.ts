@@ -61,10 +61,16 @@ export function formatPauseRun(run: PauseRun): string {
 /** One line about delays. */
 export function formatDelayRun(run: DelayRun): string {
   return (
-    `delay ${run.round} ${run.program}: half below ${run.p50Ms.toFixed(1)} ms, 99 % below ` +
-    `${run.p99Ms.toFixed(1)} ms, longest ${run.maxMs.toFixed(1)} ms, ${formatCount(run.frames)} of ` +
-    `${formatCount(run.sent)} frames, the sender at most ${run.senderLatestMs.toFixed(1)} ms late`
+    `delay ${run.round} ${run.program}, ${describeCase(run)}: half below ${run.p50Ms.toFixed(1)} ms, ` +
+    `99 % below ${run.p99Ms.toFixed(1)} ms, longest ${run.maxMs.toFixed(1)} ms, ` +
+    `${formatCount(run.frames)} of ${formatCount(run.sent)} frames, ` +
+    `the sender at most ${run.senderLatestMs.toFixed(1)} ms late`
   );
+}
+
+/** `in order, one flow`. */
+function describeCase({ consumer, flows }: DelayRun): string {
+  return `${consumer === "" ? "in order" : consumer}, ${flows === 1 ? "one flow" : `${flows} flows`}`;
 }
 
 function formatFrames({ runs, programs }: LiveReport): string {
@@ -142,31 +148,35 @@ function formatPauses({ pauses, pauseRate, programs }: LiveReport): string {
 }
 
 function formatDelays({ delays, delayRate, programs }: LiveReport): string {
-  const rows = programs.flatMap(({ name, title }) => {
-    const these = delays.filter(({ program }) => program === name);
-    if (these.length === 0) return [];
-    const figure = (of: (run: DelayRun) => number, digits: number): string =>
-      spreadText(these.map(of), digits);
-    return [
-      [
-        title,
-        figure(({ sent }) => sent, 0),
-        figure(({ frames }) => frames, 0),
-        figure(({ p50Ms }) => p50Ms, 1),
-        figure(({ p99Ms }) => p99Ms, 1),
-        figure(({ maxMs }) => maxMs, 1),
-        figure(({ senderLatestMs }) => senderLatestMs, 1),
-      ],
-    ];
-  });
-  const heading = ["program", "sent", "came out", "half below, ms"].concat([
+  const cases = [...new Set(delays.map(describeCase))].toSorted();
+  const rows = programs.flatMap(({ name, title }) =>
+    cases.flatMap((which) => {
+      const these = delays.filter((run) => run.program === name && describeCase(run) === which);
+      if (these.length === 0) return [];
+      const figure = (of: (run: DelayRun) => number, digits: number): string =>
+        spreadText(these.map(of), digits);
+      return [
+        [
+          title,
+          which,
+          figure(({ sent }) => sent, 0),
+          figure(({ frames }) => frames, 0),
+          figure(({ p50Ms }) => p50Ms, 1),
+          figure(({ p99Ms }) => p99Ms, 1),
+          figure(({ maxMs }) => maxMs, 1),
+          figure(({ senderLatestMs }) => senderLatestMs, 1),
+        ],
+      ];
+    }),
+  );
+  const heading = ["program", "consumer", "sent", "came out", "half below, ms"].concat([
     "99 % below, ms",
     "longest, ms",
     "sender late at most, ms",
   ]);
   return [
     `### From the interface to a consumer's output at ${formatRate(delayRate)}`,
-    formatTable(heading, rows),
+    formatTable(heading, rows, 2),
   ].join("\n\n");
 }
 

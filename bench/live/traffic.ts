@@ -69,8 +69,9 @@ export class Traffic {
   async sendTimed(
     framesPerSecond: number,
     seconds: number,
+    flows: number,
   ): Promise<{ frames: number; latestMs: number }> {
-    const shape = [framesPerSecond, seconds, FRAME_BYTES].map(String);
+    const shape = [framesPerSecond, seconds, FRAME_BYTES, flows].map(String);
     const { stdout } = await this.#pair.exec(
       [cPeer("timed-frames"), "send", this.#pair.peer].concat(shape),
     );

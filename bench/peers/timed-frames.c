@@ -1,10 +1,10 @@
 /*
  * Frames that carry the time they were sent at, and their reader:
  *
- *   timed-frames send INTERFACE FRAMES_PER_SECOND SECONDS BYTES
+ *   timed-frames send INTERFACE FRAMES_PER_SECOND SECONDS BYTES FLOWS
  *   timed-frames read FRAMES < FILE.pcap
  *
- * The sender writes IPv4 and UDP of 256 flows to a packet socket, each frame when its time has come; the
+ * The sender writes IPv4 and UDP of 1 to 256 flows to a packet socket, each frame when its time has come; the
  * payload begins with MAGIC and the monotonic clock, which all processes of a machine share, read just
  * before. It prints how many it sent, and how late the latest was.
  *
@@ -79,7 +79,8 @@ static void fill_headers(uint8_t *frame, unsigned bytes, unsigned flow) {
   put16(udp + 4, bytes - 34);
 }
 
-static void send_frames(const char *interface, unsigned rate, unsigned seconds, unsigned bytes) {
+static void send_frames(const char *interface, unsigned rate, unsigned seconds, unsigned bytes, unsigned flows) {
+  if (flows == 0 || flows > 256) fail("flows");
   if (rate == 0 || bytes < PAYLOAD_AT + sizeof(struct stamp) || bytes > 1514) fail("rate or bytes");
   int out = socket(AF_PACKET, SOCK_RAW, 0);
   if (out < 0) fail("socket");
@@ -91,7 +92,7 @@ static void send_frames(const char *interface, unsigned rate, unsigned seconds, 
     uint64_t due = begin + index * 1000000000u / rate;
     struct timespec at = {.tv_sec = (time_t)(due / 1000000000u), .tv_nsec = (long)(due % 1000000000u)};
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) != 0) continue;
-    fill_headers(frame, bytes, (unsigned)index & 255);
+    fill_headers(frame, bytes, (unsigned)(index % flows));
     struct stamp stamp = {MAGIC, now_ns()};
     memcpy(frame + PAYLOAD_AT, &stamp, sizeof stamp);
     if (stamp.sent_ns - due > latest) latest = stamp.sent_ns - due;
@@ -153,12 +154,13 @@ static void read_frames(uint64_t wanted) {
 }
 
 int main(int argc, char **argv) {
-  if (argc == 6 && strcmp(argv[1], "send") == 0)
-    send_frames(argv[2], (unsigned)atoi(argv[3]), (unsigned)atoi(argv[4]), (unsigned)atoi(argv[5]));
+  if (argc == 7 && strcmp(argv[1], "send") == 0)
+    send_frames(argv[2], (unsigned)atoi(argv[3]), (unsigned)atoi(argv[4]), (unsigned)atoi(argv[5]),
+                (unsigned)atoi(argv[6]));
   else if (argc == 3 && strcmp(argv[1], "read") == 0)
     read_frames(strtoull(argv[2], NULL, 10));
   else {
-    fprintf(stderr, "usage: timed-frames send INTERFACE FRAMES_PER_SECOND SECONDS BYTES | read FRAMES\n");
+    fprintf(stderr, "usage: timed-frames send INTERFACE FRAMES_PER_SECOND SECONDS BYTES FLOWS | read FRAMES\n");
     return 2;
   }
   return 0;

@@ -163,12 +163,12 @@ export class FrameMerger {
     runs.begin(this.perSecond);
     const limitKey = limit === undefined ? Infinity : runs.keyOfTime(limit.seconds, limit.fraction);
     let out = 0;
+    let last = -1;
     for (let key = runs.leastKey; key <= limitKey && key !== Infinity; key = runs.leastKey) {
       let run = runs.first();
-      const second = runs.secondKey();
-      if (second === key) run = runs.firstOfEqual();
+      if (runs.secondKey === key) run = runs.firstOfEqual();
       const { at, end, endByte, piece } = run;
-      let to = runs.endBefore(run, second, limitKey);
+      let to = runs.endBefore(run, key, limitKey);
       const from = index[at * INDEX_WORDS + 2]!;
       let toByte = to === end ? endByte : index[to * INDEX_WORDS + 2]!;
       while (to > at && out + toByte - from > OUTPUT_BYTES) {
@@ -180,7 +180,7 @@ export class FrameMerger {
       outgoing.add(run, to - at);
       piece.out += to - at;
       run.at = to;
-      this.#noteGone(to - 1);
+      last = to - 1;
       if (to < end) {
         runs.replaceFirst(run);
         continue;
@@ -190,6 +190,7 @@ export class FrameMerger {
       if (piece.isEnd && piece.out === piece.came) break;
     }
     runs.end();
+    if (last !== -1) this.#noteGone(last);
     return this.#chunkOf(bytes.subarray(0, out));
   }
 

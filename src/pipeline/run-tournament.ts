@@ -24,6 +24,7 @@ export class RunTournament {
   #baseSeconds = 0;
   #perSecond = 1;
   #first = 0;
+  #secondKey = Infinity;
 
   /** @param index times of frames by their numbers */
   constructor(index: Uint32Array) {
@@ -91,28 +92,30 @@ export class RunTournament {
     return key > MOST_KEY ? Infinity : key;
   }
 
-  /** The run with the least key; of equal ones the one that came first. */
+  /** The least key of the other runs, once {@link first} was asked for. */
+  get secondKey(): number {
+    return this.#secondKey;
+  }
+
+  /** The run with the least key; one of those where several have it. */
   first(): Run {
     const keys = this.#keys;
     const leaves = this.#leaves;
     const least = keys[1]!;
+    let second = Infinity;
     let node = 1;
     while (node < leaves) {
       node *= 2;
-      if (keys[node] !== least) node++;
+      if (keys[node] === least) {
+        second = Math.min(second, keys[node + 1]!);
+      } else {
+        second = Math.min(second, keys[node]!);
+        node++;
+      }
     }
+    this.#secondKey = second;
     this.#first = node - leaves;
     return this.#runs[this.#first]!;
-  }
-
-  /** The least key of the other runs. */
-  secondKey(): number {
-    const keys = this.#keys;
-    let second = Infinity;
-    for (let node = this.#first + this.#leaves; node > 1; node >>>= 1) {
-      second = Math.min(second, keys[node ^ 1]!);
-    }
-    return second;
   }
 
   /** Of the runs with the least key the one that came first, when there are several. */
@@ -133,15 +136,14 @@ export class RunTournament {
   /**
    * How far frames of the first run may go.
    *
-   * @param second the least key of the others
+   * @param key of its next frame
    * @param limit no key after it
    * @returns number of the frame behind them
    */
-  endBefore(run: Run, second: number, limit: number): number {
-    const { at, end } = run;
+  endBefore({ at, end }: Run, key: number, limit: number): number {
+    const second = this.#secondKey;
     const lastKey = this.keyOf(end - 1);
     if (lastKey < second && lastKey <= limit) return end;
-    const key = this.keyOf(at);
     let to = at + 1;
     if (key === second) {
       // Another run begins with the same time, and came later.

@@ -29,6 +29,8 @@ function run(program: string, round: number, differing: Partial<LiveRun> = {}): 
 const pause = { program: "pcapts", round: 1, sent: 100, stored: 99, p99Ms: 1.25, maxMs: 7 };
 const delay = {
   program: "pcapts",
+  consumer: "",
+  flows: 256,
   round: 1,
   sent: 100,
   frames: 100,
@@ -62,7 +64,7 @@ function reportOf(runs: readonly LiveRun[]): LiveReport {
     pauseRate: 100_000,
     pauses: [pause],
     delayRate: 10_000,
-    delays: [delay],
+    delays: [delay, { ...delay, consumer: "--unordered", flows: 1, p50Ms: 3 }],
   };
 }
 
@@ -100,6 +102,11 @@ test("formatLiveReport() has a row for each rate and program, compared with C wi
   assert.equal(rowOf(text, "top speed", "the cap-kafkajs")[3], "unknown");
   assert.deepEqual(rowOf(text, "the pcapts"), ["100", "99", "1.3", "7.0"]);
   assert.match(text, /^### From the interface to a consumer's output at 10,000\/s$/m);
+  const consumers = ["in order, 256 flows", "--unordered, one flow"];
+  assert.deepEqual(
+    consumers.map((consumer) => rowOf(text, "the pcapts", consumer)[2]),
+    ["4.0", "3.0"],
+  );
   assert.match(text, /^- processors busy just before a run: 2 % /m);
   assert.match(text, /^- the c: settings of c$/m);
   assert.doesNotMatch(text, /did not reach|do not count|no count explains/);
@@ -134,5 +141,8 @@ test("formatLiveRun() and its neighbours are one line", () => {
       "unknown, 1,000 did not reach the interface, 1.00 s CPU (broker 1.00 s), 100 MB, machine 2 % busy before",
   );
   assert.match(formatPauseRun(pause), /^pauses 1 pcapts: 99 % below 1\.3 ms, longest 7\.0 ms/);
-  assert.match(formatDelayRun(delay), /half below 4\.0 ms, 99 % below 12\.3 ms, longest 30\.0 ms/);
+  assert.match(
+    formatDelayRun(delay),
+    /pcapts, in order, 256 flows: half below 4\.0 ms, 99 % below 12\.3 ms, longest 30\.0 ms/,
+  );
 });
