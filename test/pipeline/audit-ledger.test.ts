@@ -34,6 +34,8 @@ class BookedRun {
     unknown: 0,
     droppedHere: 0,
     queued: 0,
+    torn: 0,
+  torn: 0,
   };
   readonly #books: CaptureLedger;
   #ms: number;
