@@ -35,7 +35,6 @@ class BookedRun {
     droppedHere: 0,
     queued: 0,
     torn: 0,
-  torn: 0,
   };
   readonly #books: CaptureLedger;
   #ms: number;
