@@ -1,3 +1,4 @@
+import { parseOverload } from "../config/overload.ts";
 import { parseAutostop } from "../config/autostop.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { KafkaSettings } from "../config/kafka-settings.ts";
@@ -75,6 +76,7 @@ async function produce(
       limits: parseAutostop(values.autostop),
       captureSelf: values["capture-self"],
       spool: readSpool(line),
+      overload: values.overload === undefined ? undefined : parseOverload(values.overload),
       snapLengthBytes: given.has("snaplen") ? snapLengthOf(values.snaplen) : undefined,
       flushTimeoutMs: values["flush-timeout"] * 1000,
       ledger: readLedger(values),

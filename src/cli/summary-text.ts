@@ -9,7 +9,7 @@ import type { ConsumeSummary, ProduceSummary } from "../pipeline/pipeline-option
  */
 export function formatProduceSummary(summary: ProduceSummary): string {
   const { captured, acknowledged, failed, unknown, droppedHere, queued } = summary;
-  const { foundInSpool, spooled } = summary;
+  const { foundInSpool, spooled, sampledOut, truncated = 0 } = summary;
   return (
     `received ${formatCount(summary.received)} = ` +
     `dropped by the kernel ${formatCount(summary.droppedByKernel)} + ` +
@@ -18,8 +18,11 @@ export function formatProduceSummary(summary: ProduceSummary): string {
     `captured ${captured} ` +
     (foundInSpool === undefined ? "" : `+ found in the spool ${foundInSpool} `) +
     `= acknowledged ${acknowledged} + failed ${failed} + ` +
-    `unknown ${unknown} + dropped here ${droppedHere} + queued ${queued}` +
+    `unknown ${unknown} + dropped here ${droppedHere} + ` +
+    (sampledOut === undefined ? "" : `sampled out ${sampledOut} + `) +
+    `queued ${queued}` +
     (spooled === undefined ? "" : ` + in the spool ${spooled}`) +
+    (truncated === 0 ? "" : `; ${truncated} of them were cut`) +
     formatInterfaceDrops(summary) +
     (summary.torn === 0 ? "" : `; torn ${summary.torn}, which never came whole`)
   );

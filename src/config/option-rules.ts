@@ -153,6 +153,10 @@ const OPTION_RULES: readonly OptionRule[] = [
       isProducing(values) && given.has("spool-size") && values["spool-dir"] === undefined,
     message: "--spool-size goes with --spool-dir DIR, which names the directory",
   },
+  {
+    broken: ({ values }) => readsFile(values) && values.overload !== undefined,
+    message: "--overload goes with -i, --interface: a file waits until there is room",
+  },
 ];
 
 function makesRing(values: OptionValues): boolean {

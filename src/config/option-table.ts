@@ -593,6 +593,13 @@ export const OPTION_TABLE = [
     help: "most bytes in --spool-dir; K, M, G or T may stand behind the number",
   },
   {
+    long: "overload",
+    mode: "producer",
+    value: { type: "overload" },
+    valueName: "POLICY",
+    help: "with -i, when memory and spool are full: drop-new, truncate:N bytes, sample:K keeps 1 of K flows",
+  },
+  {
     long: "capture-self",
     mode: "producer",
     value: { type: "switch" },

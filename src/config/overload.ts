@@ -1,13 +1,6 @@
 import { PcaptsError } from "../errors.ts";
 import { MAX_FRAME_BYTES } from "../packet/frame-chunk.ts";
-
-/** What becomes of frames while neither memory nor spool has room. */
-export type OverloadPolicy =
-  | { readonly kind: "drop-new" }
-  /** Frames are cut to so many bytes. */
-  | { readonly kind: "truncate"; readonly bytes: number }
-  /** One conversation of so many is kept. */
-  | { readonly kind: "sample"; readonly oneOf: number };
+import type { OverloadPolicy } from "../packet/overload-policy.ts";
 
 /**
  * Reads `--overload`.

@@ -17,6 +17,11 @@ export class BatchMemory {
     this.#limitBytes = limitBytes;
   }
 
+  /** Bytes that may be lent. */
+  get limitBytes(): number {
+    return this.#limitBytes;
+  }
+
   /** Bytes that are lent at the moment. */
   get lentBytes(): number {
     return this.#lentBytes;

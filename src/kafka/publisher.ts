@@ -241,7 +241,29 @@ export class Publisher {
    * @returns frames taken: fewer than the chunk has only if a stop ran out of time
    * @throws PcaptsError when publishing cannot go on
    */
-  async publish(chunk: FrameChunk): Promise<number> {
+  publish(chunk: FrameChunk): Promise<number> {
+    return this.#take(chunk, true);
+  }
+
+  /**
+   * Takes the frames of a chunk as far as there is room in memory or spool; waits only for the spool's disk.
+   *
+   * @returns frames taken
+   * @throws PcaptsError when publishing cannot go on
+   */
+  offer(chunk: FrameChunk): Promise<number> {
+    return this.#take(chunk, false);
+  }
+
+  /** True when new frames find room for a while: half of the memory, a tenth of the spool. */
+  get hasPlentyOfRoom(): boolean {
+    return (
+      this.#memory.lentBytes <= this.#memory.limitBytes / 2 &&
+      this.#setup.spool?.isNearlyFull !== true
+    );
+  }
+
+  async #take(chunk: FrameChunk, isPatient: boolean): Promise<number> {
     const position = { offset: 0, frame: 0 };
     for (;;) {
       this.#throwFailure();
@@ -249,6 +271,7 @@ export class Publisher {
       this.#pumpAll();
       if (position.offset >= chunk.bytes.length || this.#isOutOfTime()) return position.frame;
       this.#memoryIsFull();
+      if (!isPatient && this.#spooler?.isFull !== false) return position.frame;
       await this.#change.next();
     }
   }

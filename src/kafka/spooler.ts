@@ -52,7 +52,7 @@ export class Spooler {
 
   /** True when a batch found no room in the spool, and waits in memory. */
   get isFull(): boolean {
-    return this.#host.spool.isFull && !this.#isWriting;
+    return this.#host.spool.isFull;
   }
 
   /** Writes what is to be written, reads what will be sent soon. Called whenever something has changed. */

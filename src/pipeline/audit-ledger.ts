@@ -186,12 +186,13 @@ function lastFrameUntil(records: readonly LedgerRecord[], index: number): number
   return undefined;
 }
 
-const CAUSES: Readonly<Record<keyof LostFrames, string>> = {
+const CAUSES: Readonly<Record<keyof Required<LostFrames>, string>> = {
   kernel: "dropped by the kernel, whose ring was full",
   interface: "dropped by the interface",
   failed: "refused, or not acknowledged in time",
   unknown: "sent, and never answered",
-  dropped_here: "given up, because a stop ran out of time",
+  dropped_here: "given up, because a stop ran out of time or there was no room (--overload)",
+  sampled_out: "left out, because there was room for some conversations only (--overload sample)",
 };
 
 /** Intervals in a row with losses of the same cause are one gap. */

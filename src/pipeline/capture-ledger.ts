@@ -113,7 +113,11 @@ export class CaptureLedger {
         failed: now.failed - before.failed,
         unknown: now.unknown - before.unknown,
         dropped_here: now.droppedHere - before.droppedHere,
+        ...(now.sampledOut !== undefined && {
+          sampled_out: now.sampledOut - (before.sampledOut ?? 0),
+        }),
       },
+      ...(now.truncated !== undefined && { truncated: now.truncated - (before.truncated ?? 0) }),
       waiting: {
         ring: now.leftInRing ?? null,
         queue: now.queued,

@@ -10,6 +10,8 @@ export interface LostFrames {
   readonly failed: number;
   readonly unknown: number;
   readonly dropped_here: number;
+  /** With an overload policy. */
+  readonly sampled_out?: number;
 }
 
 /**
@@ -42,6 +44,8 @@ export interface LedgerRecord {
   readonly captured: number;
   readonly acknowledged: number;
   readonly lost: LostFrames;
+  /** With an overload policy: frames that were cut; they are in the other counts, too. */
+  readonly truncated?: number;
   /** How many frames wait at the end of the interval. */
   readonly waiting: {
     readonly ring: number | null;
@@ -71,6 +75,8 @@ export type LedgerCounters = Pick<
   | "droppedHere"
   | "droppedByKernel"
   | "droppedByInterface"
+  | "sampledOut"
+  | "truncated"
 >;
 
 /**

@@ -7,6 +7,7 @@ import type {
 } from "../kafka/client-options.ts";
 import type { ClientObserver } from "../kafka/client-observer.ts";
 import type { CaptureRange } from "../kafka/frame-decoder.ts";
+import type { OverloadPolicy } from "../packet/overload-policy.ts";
 
 /** Text for people instead of, or beside, frames. */
 export interface PrettyPrint {
@@ -54,6 +55,8 @@ export interface ProduceOptions {
   readonly limits?: CaptureLimits;
   /** Where frames go that neither memory nor Kafka takes; they wait there however long it takes. */
   readonly spool?: SpoolOptions | undefined;
+  /** Default: the capture waits, and the kernel drops what its ring cannot hold. A file waits anyway. */
+  readonly overload?: OverloadPolicy | undefined;
   /** Keep this host's own traffic to Kafka in what an interface gives. Default: it is left out. */
   readonly captureSelf?: boolean;
   /** Cut frames of a file or a feed to this many bytes; undefined leaves them whole. */
@@ -140,7 +143,7 @@ export interface Run<Summary> {
 /**
  * Where every frame of a producer went. At any time the rows add up:
  * received = droppedByKernel + filtered + captured + leftInRing, and
- * captured + foundInSpool = acknowledged + failed + unknown + droppedHere + queued + spooled.
+ * captured + foundInSpool = acknowledged + failed + unknown + droppedHere + sampledOut + queued + spooled.
  * `undefined` is "the engine cannot tell", never 0.
  */
 export interface ProduceSummary {
@@ -159,10 +162,14 @@ export interface ProduceSummary {
   failed: number;
   /** Sent, never answered. */
   unknown: number;
-  /** Captured, given up before they were taken for sending, because a stop ran out of time. */
+  /** Captured, given up before they were taken for sending: a stop ran out of time, or an overload had no room. */
   droppedHere: number;
   /** Held in memory. */
   queued: number;
+  /** With an overload policy: left out because only some conversations were kept. */
+  sampledOut?: number;
+  /** With an overload policy: frames that were cut; they are in the other rows, too. */
+  truncated?: number;
   /** With a spool: what a run before had left there. */
   foundInSpool?: number;
   /** With a spool: what is there now; at the end, what is left to the next run. */

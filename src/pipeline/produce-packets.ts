@@ -12,11 +12,12 @@ import type { Transport } from "../kafka/transport.ts";
 import type { Logger } from "../logger.ts";
 import { SpoolDirectory } from "../spool/spool-directory.ts";
 import { Spool } from "../spool/spool.ts";
-import { cutFrames } from "../packet/chunk-stages.ts";
+import { cutFrames, dropFrames } from "../packet/chunk-stages.ts";
 import { readHeaderWord } from "../packet/frame-chunk.ts";
 import type { FrameChunk } from "../packet/frame-chunk.ts";
 import { CaptureLimit } from "./capture-limit.ts";
 import { LedgerTopic } from "./ledger-topic.ts";
+import { Overload } from "./overload.ts";
 import { OwnTraffic } from "./own-traffic.ts";
 import { DeliveryPrinter, printReceived } from "./print-packets.ts";
 import { asOutputError } from "./output-error.ts";
@@ -59,6 +60,7 @@ class ProduceRun implements ProducerRun {
   #publishFailure: unknown;
   #captured = 0;
   #droppedHere = 0;
+  readonly #overload: Overload | undefined;
   #spoolDirectory: SpoolDirectory | undefined;
   #spool: Spool | undefined;
   #foundInSpool = 0;
@@ -70,6 +72,9 @@ class ProduceRun implements ProducerRun {
     this.#source = source;
     this.#options = options;
     this.#logger = logger;
+    const { overload } = options;
+    this.#overload =
+      overload === undefined || source.kind === "file" ? undefined : new Overload(overload, logger);
     this.done = this.#run();
   }
 
@@ -114,7 +119,9 @@ class ProduceRun implements ProducerRun {
         failed -
         unknown -
         this.#droppedHere -
+        (this.#overload?.counters.sampledOut ?? 0) -
         (spool?.spooled ?? 0),
+      ...this.#overload?.counters,
       ...spool,
       torn,
     };
@@ -319,6 +326,10 @@ class ProduceRun implements ProducerRun {
 
   async #publish(publisher: Publisher, chunk: FrameChunk): Promise<void> {
     try {
+      if (this.#overload !== undefined) {
+        await this.#offer(publisher, chunk, this.#overload);
+        return;
+      }
       const left = chunk.frameCount - (await publisher.publish(chunk));
       // A stop ran out of time. What was read from a file is still in the file.
       if (this.#source.kind === "file") this.#captured -= left;
@@ -327,6 +338,20 @@ class ProduceRun implements ProducerRun {
       this.#publishFailure = error;
       throw error;
     }
+  }
+
+  /** What finds no room is shaped by the policy; what finds none even so is dropped. */
+  async #offer(publisher: Publisher, chunk: FrameChunk, overload: Overload): Promise<void> {
+    if (publisher.hasPlentyOfRoom) overload.end();
+    let shaped = overload.shape(chunk);
+    let left = shaped.frameCount - (await publisher.offer(shaped));
+    if (left > 0 && shaped === chunk) {
+      overload.begin();
+      shaped = overload.shape(dropFrames(chunk, chunk.frameCount - left));
+      left = shaped.frameCount - (await publisher.offer(shaped));
+    }
+    this.#droppedHere += left;
+    overload.noteDropped(left);
   }
 
   /**

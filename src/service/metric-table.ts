@@ -66,6 +66,8 @@ const PRODUCER_COUNTERS = {
   droppedHere: { metric: "pcapts_lost_frames_total", cause: "dropped_here" },
   queued: { metric: "pcapts_queue_frames" },
   torn: { metric: "pcapts_lost_frames_total", cause: "torn" },
+  sampledOut: { metric: "pcapts_lost_frames_total", cause: "sampled_out" },
+  truncated: { metric: "pcapts_truncated_frames_total" },
   foundInSpool: { metric: "pcapts_spool_found_frames_total" },
   spooled: { metric: "pcapts_spool_frames" },
 } as const satisfies Record<keyof Required<ProduceSummary>, CounterPlace>;
@@ -131,6 +133,7 @@ export const PRODUCER_METRICS: readonly MetricRow<ProducerFacts>[] = [
   counterOf("pcapts_lost_frames_total", "Frames that are not in Kafka, or may not be, by cause"),
   gaugeOf("pcapts_ring_frames", "Frames in the kernel's ring or in buffers of the engine"),
   gaugeOf("pcapts_queue_frames", "Captured frames in memory that are not acknowledged yet"),
+  counterOf("pcapts_truncated_frames_total", "Frames that were cut by --overload truncate"),
   gaugeOf("pcapts_spool_frames", "Frames in the spool"),
   counterOf("pcapts_spool_found_frames_total", "Frames that a run before had left in the spool"),
   {

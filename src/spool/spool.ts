@@ -154,6 +154,11 @@ export class Spool {
     return this.#isFull;
   }
 
+  /** True when less than a tenth is free, or the disk has refused lately. */
+  get isNearlyFull(): boolean {
+    return this.#isFull || this.bytes > 0.9 * this.#sizeBytes;
+  }
+
   /** Runs what reads or writes files when everything before has ended. */
   run<T>(operation: () => Promise<T>): Promise<T> {
     const result = this.#operations.then(operation);

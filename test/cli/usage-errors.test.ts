@@ -15,6 +15,11 @@ const WRONG: readonly (readonly [string, RegExp])[] = [
   ["-p", /A producer needs a source: -i, --interface X .* or -r, --read FILE/],
   ["-p -i eth0 -r x.pcap", /-i, --interface and -r, --read exclude each other/],
   ["-p -i eth0 -s -1", /-s, --snaplen expects a whole number of bytes from 0 to 262144, not "-1"/],
+  ["-p -r x --overload drop-new", /--overload goes with -i, --interface/],
+  [
+    "-p -i eth0 --overload sample:1",
+    /--overload expects drop-new, truncate:N .* or sample:K .* not "sample:1"/,
+  ],
   ["-p -i eth0 --spool-size 1G", /--spool-size goes with --spool-dir DIR/],
   [
     "-p -i eth0 --spool-dir x --spool-size 0",

@@ -158,10 +158,11 @@ export interface Ledger {
   /** Of a run with a spool: found there, and there by now. */
   readonly found: number;
   readonly spooled: number;
+  readonly sampledOut: number;
 }
 
 const LEDGER =
-  /received (-?\w+) = dropped by the kernel (-?\w+) \+ filtered (-?\d+) \+ captured (-?\d+) \+ left in the ring (-?\w+); captured (-?\d+) (?:\+ found in the spool (-?\d+) )?= acknowledged (-?\d+) \+ failed (-?\d+) \+ unknown (-?\d+) \+ dropped here (-?\d+) \+ queued (-?\d+)(?: \+ in the spool (-?\d+))?/g;
+  /received (-?\w+) = dropped by the kernel (-?\w+) \+ filtered (-?\d+) \+ captured (-?\d+) \+ left in the ring (-?\w+); captured (-?\d+) (?:\+ found in the spool (-?\d+) )?= acknowledged (-?\d+) \+ failed (-?\d+) \+ unknown (-?\d+) \+ dropped here (-?\d+) \+ (?:sampled out (-?\d+) \+ )?queued (-?\d+)(?: \+ in the spool (-?\d+))?/g;
 
 /** The last summary line of a producer; fails unless there is one and it adds up. */
 export function readLedger(stderr: string): Ledger {
@@ -177,9 +178,17 @@ export function readLedgers(stderr: string): Ledger[] {
 
 function parseLedger([line, ...texts]: RegExpExecArray): Ledger {
   const [received = "", droppedByKernel = "", filtered, captured, leftInRing = "", ...rest] = texts;
-  const [again, found = 0, acknowledged = 0, failed = 0, unknown = 0, droppedHere = 0, queued = 0] =
-    rest.map((text: string | undefined) => Number(text ?? 0));
-  const spooled = Number(rest[7] ?? 0);
+  const [
+    again,
+    found = 0,
+    acknowledged = 0,
+    failed = 0,
+    unknown = 0,
+    droppedHere = 0,
+    sampledOut = 0,
+    queued = 0,
+    spooled = 0,
+  ] = rest.map((text: string | undefined) => Number(text ?? 0));
   assert.ok(
     !texts.some((text: string | undefined) => text?.startsWith("-")),
     `no counter is negative: ${line}`,
@@ -187,7 +196,7 @@ function parseLedger([line, ...texts]: RegExpExecArray): Ledger {
   assert.equal(Number(captured), again, `captured is the same number on both sides: ${line}`);
   assert.equal(
     Number(captured) + found,
-    acknowledged + failed + unknown + droppedHere + queued + spooled,
+    acknowledged + failed + unknown + droppedHere + sampledOut + queued + spooled,
     `what was captured is the sum of what became of it: ${line}`,
   );
   if (![received, droppedByKernel, leftInRing].includes("unknown")) {
@@ -210,6 +219,7 @@ function parseLedger([line, ...texts]: RegExpExecArray): Ledger {
     queued,
     found,
     spooled,
+    sampledOut,
   };
 }
 
