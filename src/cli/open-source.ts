@@ -113,7 +113,12 @@ async function openMatching(
   const { openFilteredSource } = await import("../capture/filtered-source.ts");
   const { packets = Infinity } = parseAutostop(values.autostop);
   const maxPackets = Math.min(values["max-packets"] || Infinity, packets);
-  return openFilteredSource(file, { expression, maxPackets }, logger);
+  try {
+    return openFilteredSource(file, { expression, maxPackets }, logger);
+  } catch (error) {
+    await file.stop();
+    throw error;
+  }
 }
 
 async function openInterfaces(

@@ -53,10 +53,11 @@ for (const bigEndian of [false, true]) {
         await run("tcpdump", ["-r", file, "-w", out, expression]);
         const expected = readCapture(readFileSync(out)).frames.map(({ bytes }) => bytes);
         const options = { expression, maxPackets: Infinity };
-        const source = openFilteredSource(await openFileSource(file), options, silentLogger);
+        const whole = await openFileSource(file);
+        const source = openFilteredSource(whole, options, silentLogger);
         assert.equal(source.kind, "file");
         assert.equal(source.name, file);
-        assert.deepEqual(source.interfaces, (await openFileSource(file)).interfaces);
+        assert.deepEqual(source.interfaces, whole.interfaces);
         const kept = await readAll(source);
         assert.deepEqual(
           kept.map(({ bytes }) => bytes),

@@ -19,6 +19,8 @@ import { createVethPair, type VethPair } from "./veth-pair.ts";
 /* Books of real runs: what went wrong is named, and nothing else is. */
 
 const LIMIT = { timeout: 180_000 };
+/** For what takes a moment on a machine that has nothing else to do. */
+const PATIENCE_MS = 40_000;
 const FRAMES = 500;
 
 let broker: BrokerProcess;
@@ -66,12 +68,16 @@ async function audit(topic: string, from = broker): Promise<Audit> {
 
 /** Waits until a producer has captured and delivered so many frames. */
 async function untilDelivered(producer: RunningProcess, wanted: number): Promise<void> {
-  await eventually("every frame is delivered", () => {
-    const last = readLedgers(producer.stderr).at(-1);
-    if (last?.acknowledged === wanted) return true;
-    producer.child.kill("SIGUSR1");
-    return false;
-  });
+  await eventually(
+    "every frame is delivered",
+    () => {
+      const last = readLedgers(producer.stderr).at(-1);
+      if (last?.acknowledged === wanted) return true;
+      producer.child.kill("SIGUSR1");
+      return false;
+    },
+    PATIENCE_MS,
+  );
 }
 
 async function stop(producer: RunningProcess): Promise<void> {
@@ -86,10 +92,14 @@ test("a run without trouble is complete, while it runs and afterwards", LIMIT, a
   await send();
   await untilDelivered(producer, FRAMES);
   let during: Audit | undefined;
-  await eventually("the frames are in the books", async () => {
-    during = await audit(topic);
-    return during.runs[0]?.acknowledged === FRAMES;
-  });
+  await eventually(
+    "the frames are in the books",
+    async () => {
+      during = await audit(topic);
+      return during.runs[0]?.acknowledged === FRAMES;
+    },
+    PATIENCE_MS,
+  );
   assert.deepEqual([during?.status, during?.runs[0]?.state], [0, "running"]);
   await stop(producer);
   const { status, runs } = await audit(topic);
