@@ -25,22 +25,25 @@ export interface CaptureFormat {
   readonly snapLengthBytes: number;
   /** Program and version, for the section header of a pcapng file. */
   readonly application: string;
+  /** Behind what of such a file the stream is: its header, or frames, too. Default: at its begin. */
+  readonly continues?: "header" | "frames" | undefined;
 }
 
 /**
- * Begins a capture file. Its header is in the stream at once.
+ * Begins a capture file, or goes on with one. A header is in the stream at once.
  *
  * @param stream ended by the writer
  */
 export function createCaptureWriter(stream: Writable, format: CaptureFormat): CaptureWriter {
-  const { fileType, linkType, snapLengthBytes, application } = format;
+  const { fileType, linkType, snapLengthBytes, application, continues } = format;
   if (fileType === "pcapng") {
-    return new PcapngWriter(stream, { linkType, snapLengthBytes, application });
+    return new PcapngWriter(stream, { linkType, snapLengthBytes, application, continues });
   }
   const nanosecond = fileType === "nsecpcap";
   return new PcapWriter(stream, {
     snapLengthBytes,
     nanosecond,
+    isContinued: continues !== undefined,
     ...(linkType !== undefined && { linkType }),
   });
 }

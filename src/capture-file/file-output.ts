@@ -11,6 +11,9 @@ const { O_APPEND, O_CREAT, O_TRUNC, O_WRONLY } = fs.constants;
 /** What a file that cannot be brought to a disk says, such as one of a file system in memory. */
 const CANNOT_SYNC = new Set(["EINVAL", "ENOTSUP", "ENOSYS"]);
 
+/** By so many bytes a file is known again. */
+const TAIL_BYTES = 32;
+
 /** How a {@link FileOutput} treats its file. */
 export interface FileOutputOptions {
   /** At the end the file is brought to the disk. */
@@ -26,6 +29,8 @@ export class FileOutput extends Writable {
   readonly #fd: number;
   readonly #options: FileOutputOptions;
   #length: number;
+  /** The last bytes of the file. */
+  #tail: Buffer;
   #syncedLength = -1;
   #syncFailure: Error | undefined;
 
@@ -33,28 +38,39 @@ export class FileOutput extends Writable {
    * @param fd open for writing
    * @param path for messages
    * @param length bytes in the file
+   * @param tail the last of them, in hexadecimal
    */
-  constructor(fd: number, path: string, length: number, options: FileOutputOptions = {}) {
+  constructor(
+    fd: number,
+    path: string,
+    length: number,
+    tail: string,
+    options: FileOutputOptions = {},
+  ) {
     super();
     this.#fd = fd;
     this.path = path;
     this.#length = length;
+    this.#tail = Buffer.from(tail, "hex");
     this.#options = options;
   }
 
   /** Begins a file, in place of what has its name. @throws the operating system's error */
   static async create(path: string, options?: FileOutputOptions): Promise<FileOutput> {
-    return new FileOutput(await openFile(path, O_WRONLY | O_CREAT | O_TRUNC), path, 0, options);
+    const fd = await openFile(path, O_WRONLY | O_CREAT | O_TRUNC);
+    return new FileOutput(fd, path, 0, "", options);
   }
 
   /**
    * Goes on with a file behind its first bytes; what follows them is cut off.
    *
+   * @param tail the last of these bytes
    * @throws the operating system's error
    */
   static async goOn(
     path: string,
     length: number,
+    tail: string,
     options?: FileOutputOptions,
   ): Promise<FileOutput> {
     const fd = await openFile(path, O_WRONLY | O_APPEND);
@@ -64,12 +80,17 @@ export class FileOutput extends Writable {
       fs.closeSync(fd);
       throw named(error, path);
     }
-    return new FileOutput(fd, path, length, options);
+    return new FileOutput(fd, path, length, tail, options);
   }
 
   /** Bytes in the file. */
   get length(): number {
     return this.#length;
+  }
+
+  /** The last of them, in hexadecimal. */
+  get tail(): string {
+    return this.#tail.toString("hex");
   }
 
   /**
@@ -97,6 +118,7 @@ export class FileOutput extends Writable {
     const write = (rest: Buffer): void => {
       fs.write(this.#fd, rest, (error, count) => {
         this.#length += count;
+        this.#tail = tailOf(this.#tail, rest.subarray(0, count));
         if (error !== null) done(named(error, this.path));
         else if (count < rest.length) write(rest.subarray(count));
         else done();
@@ -124,6 +146,10 @@ export class FileOutput extends Writable {
     }
     done(failure);
   }
+}
+
+function tailOf(tail: Buffer, added: Buffer): Buffer {
+  return Buffer.concat([tail, added.subarray(-TAIL_BYTES)]).subarray(-TAIL_BYTES);
 }
 
 /** Errors of open files do not say of which. */

@@ -90,15 +90,19 @@ export class PcapWriter {
   /**
    * @param stream receives the file; the writer ends it, nobody else
    * @param options `linkType` (LINKTYPE_ number, default 1, Ethernet), `snapLengthBytes` that the
-   *   header states (default 262,144), `nanosecond` (default false)
+   *   header states (default 262,144), `nanosecond` (default false), `isContinued` (default false):
+   *   the header is there already
    */
-  constructor(stream: Writable, options: Partial<PcapFileOptions> = {}) {
+  constructor(
+    stream: Writable,
+    options: Partial<PcapFileOptions> & { readonly isContinued?: boolean } = {},
+  ) {
     this.#stream = stream;
     this.nanosecond = options.nanosecond ?? false;
     stream.on("error", (error: Error) => {
       this.#failure ??= error;
     });
-    stream.write(encodePcapHeader(withDefaults(options)));
+    if (options.isContinued !== true) stream.write(encodePcapHeader(withDefaults(options)));
   }
 
   /**

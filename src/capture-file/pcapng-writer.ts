@@ -21,6 +21,11 @@ export interface PcapngFileOptions {
   readonly snapLengthBytes: number;
   /** shb_userappl: program and version. */
   readonly application: string;
+  /**
+   * Behind what the stream is: the header that would be written, or frames, too, and then another
+   * section begins with the first frame. Default: at the begin.
+   */
+  readonly continues?: "header" | "frames" | undefined;
 }
 
 const MICROSECONDS = 6;
@@ -62,6 +67,7 @@ export class PcapngWriter {
   #byEntry: (WrittenInterface | undefined)[] = [];
   #memory = Buffer.alloc(0);
   #view = new DataView(this.#memory.buffer);
+  #isBegun = false;
   #failure: Error | undefined;
 
   /** @param stream receives the file; the writer ends it, nobody else */
@@ -71,8 +77,10 @@ export class PcapngWriter {
     stream.on("error", (error: Error) => {
       this.#failure ??= error;
     });
-    stream.write(encodeSection(options.application));
-    if (options.linkType !== undefined) this.#stream.write(this.#addUnnamed(options.linkType));
+    const { linkType, continues } = options;
+    if (continues === "frames") return;
+    const header = this.#encodeHeader(linkType);
+    if (continues === undefined) this.#stream.write(header);
   }
 
   /**
@@ -84,6 +92,7 @@ export class PcapngWriter {
   async writeChunk(given: FrameChunk): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
     if (given.frameCount === 0) return;
+    if (!this.#isBegun) this.#stream.write(this.#encodeHeader(undefined));
     const chunk = toLittleEndian(given, true);
     const blocks = this.#encodeInterfaces(chunk);
     if (blocks.length > 0) this.#stream.write(Buffer.concat(blocks));
@@ -98,7 +107,9 @@ export class PcapngWriter {
   async end(): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
     // A file without an interface is refused by libpcap.
-    if (this.#written.length === 0) this.#stream.write(this.#addUnnamed(LINKTYPE_ETHERNET));
+    if (this.#isBegun && this.#written.length === 0) {
+      this.#stream.write(this.#addUnnamed(LINKTYPE_ETHERNET));
+    }
     for (const each of this.#written) {
       if (each.frames > 0) this.#stream.write(encodeStatistics(each));
     }
@@ -111,6 +122,13 @@ export class PcapngWriter {
         else resolve();
       });
     });
+  }
+
+  /** @param linkType of the interface that is named at once */
+  #encodeHeader(linkType: number | undefined): Buffer {
+    this.#isBegun = true;
+    const section = encodeSection(this.#options.application);
+    return linkType === undefined ? section : Buffer.concat([section, this.#addUnnamed(linkType)]);
   }
 
   #write(bytes: Buffer): Promise<void> {

@@ -1,17 +1,17 @@
 import { unlink } from "node:fs/promises";
-import path from "node:path";
 import { PcaptsError } from "../errors.ts";
 import { dropFrames, takeFrames } from "../packet/chunk-stages.ts";
 import { FRAME_HEADER_BYTES, readHeaderWord, type FrameChunk } from "../packet/frame-chunk.ts";
+import { sizeOfFrame, type CaptureFormat } from "./capture-writer.ts";
+import type { OutputCompression } from "./compressed-output.ts";
 import {
-  createCaptureWriter,
-  sizeOfFrame,
-  type CaptureFormat,
-  type CaptureWriter,
-} from "./capture-writer.ts";
-import { CompressedOutput, type OutputCompression } from "./compressed-output.ts";
-import { FileOutput } from "./file-output.ts";
-import { formatTimeName } from "./strftime.ts";
+  lookAtPlace,
+  RingFile,
+  type RingFileFinding,
+  type RingFileFormat,
+  type RingFilePlace,
+} from "./ring-file.ts";
+import { RingNames, type RingNamesState } from "./ring-names.ts";
 
 /** When a file is full and the next begins; what is left out fills none. */
 export interface RingLimits {
@@ -32,22 +32,27 @@ export interface RingLimits {
 export interface RingOptions {
   /** Parts of the time in it (`%H`), or a number and the time are put into the name. */
   readonly path: string;
+  /** Without one that fills a file there is one file, of the very name that `path` is. */
   readonly limits: RingLimits;
-  /** `flush()`, and the end of each file, bring what was written to the disk. Default: they do not. */
-  readonly isDurable?: boolean;
 }
 
-const HEADER_BYTES = 24;
+/** How a ring is kept so that it can be gone on with after a crash. */
+export interface RingKeeper {
+  /** Called with the name of a file before it is begun, which waits for it. */
+  onOpening(path: string): Promise<void>;
+}
 
-/** The file in hand. */
-interface RingFile {
-  readonly writer: CaptureWriter;
-  readonly file: FileOutput;
-  readonly compressed: CompressedOutput | undefined;
-  readonly firstSecond: number;
-  readonly firstFraction: number;
-  bytes: number;
-  packets: number;
+/** A place in a ring, between two frames, where it can be gone on with. */
+export interface RingMark {
+  readonly names: RingNamesState;
+  /** The file in hand. */
+  readonly current: RingFilePlace | undefined;
+  /** Files that are there, oldest first, where only so many are to be. */
+  readonly kept: readonly string[];
+  /** Files that have made room, and are to be deleted. */
+  readonly doomed: readonly string[];
+  /** The last file that was asked for is full. */
+  readonly isFull: boolean;
 }
 
 /**
@@ -55,30 +60,40 @@ interface RingFile {
  * so that a topic makes the same files whenever it is read.
  */
 export class RingWriter {
-  readonly #options: RingOptions;
-  readonly #format: CaptureFormat;
-  readonly #compression: OutputCompression | undefined;
+  readonly #limits: RingLimits;
+  readonly #format: RingFileFormat;
+  readonly #keeper: RingKeeper | undefined;
+  readonly #names: RingNames;
   #current: RingFile | undefined;
-  #count = 0;
-  readonly #kept: string[] = [];
-  #lastName = "";
-  #sameNames = 0;
+  #kept: string[] = [];
+  #doomed: string[] = [];
   #isFull = false;
 
-  /** @param compression around each file */
+  /**
+   * @param compression around each file
+   * @param keeper files are on the disk before they are closed, and those that make room are there
+   *   until `deleteDoomed()`; without one neither is so
+   */
   constructor(
-    options: RingOptions,
+    { path, limits }: RingOptions,
     format: CaptureFormat,
     compression: OutputCompression | undefined,
+    keeper?: RingKeeper,
   ) {
-    this.#options = options;
-    this.#format = format;
-    this.#compression = compression;
+    this.#limits = limits;
+    this.#format = { ...format, compression, isDurable: keeper !== undefined };
+    this.#keeper = keeper;
+    this.#names = new RingNames(path, compression, isOneFile(limits));
   }
 
   /** True when the last file that was asked for is full. */
   get isFull(): boolean {
     return this.#isFull;
+  }
+
+  /** True when there are files that could be deleted if all behind them were safe. */
+  get hasDoomed(): boolean {
+    return this.#doomed.length > 0;
   }
 
   /**
@@ -95,12 +110,12 @@ export class RingWriter {
         this.#current = await this.#openNext(new Date(seconds * 1000), seconds, fraction);
       }
       const count = this.#countThatFit(rest, this.#current);
-      if (count > 0) await this.#current.writer.writeChunk(takeFrames(rest, count));
+      if (count > 0) await this.#current.writeChunk(takeFrames(rest, count));
       rest = dropFrames(rest, count);
       if (rest.frameCount === 0) break;
-      await this.#close(this.#current);
+      await this.#current.end();
       this.#current = undefined;
-      if (this.#count === this.#options.limits.lastFile) {
+      if (this.#names.state.count === this.#limits.lastFile) {
         this.#isFull = true;
         break;
       }
@@ -108,22 +123,69 @@ export class RingWriter {
     return chunk.frameCount - rest.frameCount;
   }
 
-  /** Resolves when all that was written is on the disk, if that is asked for, else in its file. */
-  async flush(): Promise<void> {
-    const current = this.#current;
-    await current?.compressed?.flush();
-    if (this.#options.isDurable === true) await current?.file.sync();
+  /** Hands over all that was written. @returns the place behind it */
+  async mark(): Promise<RingMark> {
+    const current = await this.#current?.flush();
+    return {
+      names: this.#names.state,
+      current,
+      kept: [...this.#kept],
+      doomed: [...this.#doomed],
+      isFull: this.#isFull,
+    };
+  }
+
+  /** Brings all that was handed over to the disk. @throws the operating system's error */
+  async sync(): Promise<void> {
+    await this.#current?.sync();
+  }
+
+  /** Deletes the files that had made room at a mark: nothing goes back before it any more. */
+  async deleteDoomed({ doomed }: RingMark): Promise<void> {
+    this.#doomed = this.#doomed.filter((file) => !doomed.includes(file));
+    await deleteFiles(doomed.filter((file) => !this.#kept.includes(file)));
+  }
+
+  /**
+   * Goes on from a mark. What was written behind it in its file is cut off.
+   *
+   * @param later files that were begun behind the mark, which are deleted
+   * @returns what became of the file in hand, if there was one; where it is not the same the next is
+   *   begun
+   * @throws the operating system's error
+   */
+  async goOn(
+    { names, current, kept, doomed, isFull }: RingMark,
+    later: readonly string[],
+  ): Promise<RingFileFinding | undefined> {
+    await this.#current?.abandon();
+    this.#current = undefined;
+    await deleteFiles(later.filter((file) => file !== current?.path));
+    this.#names.state = names;
+    this.#kept = kept.filter((file) => file === current?.path || !later.includes(file));
+    this.#doomed = [...doomed];
+    this.#isFull = isFull;
+    if (current === undefined) return undefined;
+    const found = await lookAtPlace(current);
+    if (found.state === "same") this.#current = await RingFile.goOn(current, this.#format);
+    return found;
+  }
+
+  /** Begins the file now if there is only one, so that its header is there before the first frame. */
+  async begin(): Promise<void> {
+    if (!isOneFile(this.#limits) || this.#current !== undefined) return;
+    this.#current = await this.#openNext(new Date(), 0, 0);
   }
 
   /** Completes the file in hand; without any frame there is one file all the same. */
   async end(): Promise<void> {
-    if (this.#count === 0) this.#current = await this.#openNext(new Date(), 0, 0);
-    if (this.#current !== undefined) await this.#close(this.#current);
+    if (this.#names.state.count === 0) this.#current = await this.#openNext(new Date(), 0, 0);
+    await this.#current?.end();
     this.#current = undefined;
   }
 
   #countThatFit(chunk: FrameChunk, file: RingFile): number {
-    const { fileBytes, durationSeconds, intervalSeconds, packets } = this.#options.limits;
+    const { fileBytes, durationSeconds, intervalSeconds, packets } = this.#limits;
     const perSecond = chunk.nanosecond ? 1e9 : 1e6;
     const { bytes, frameCount, bigEndian } = chunk;
     let at = 0;
@@ -147,56 +209,46 @@ export class RingWriter {
   }
 
   async #openNext(date: Date, firstSecond: number, firstFraction: number): Promise<RingFile> {
-    const file = this.#nameNext(date);
-    const { limits } = this.#options;
-    const compression = this.#compression;
-    let target: FileOutput;
+    const path = this.#names.next(date);
+    await this.#keeper?.onOpening(path);
+    let file: RingFile;
     try {
-      target = await FileOutput.create(file, { syncsAtEnd: this.#options.isDurable === true });
+      file = await RingFile.begin(path, this.#format, { firstSecond, firstFraction });
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new PcaptsError("OUTPUT_NOT_WRITABLE", `Cannot write "${file}": ${reason}`, { cause });
+      throw new PcaptsError("OUTPUT_NOT_WRITABLE", `Cannot write "${path}": ${reason}`, { cause });
     }
-    const compressed =
-      compression === undefined ? undefined : new CompressedOutput(target, compression);
-    const writer = createCaptureWriter(compressed ?? target, this.#format);
-    this.#count++;
-    this.#kept.push(file);
-    if (limits.files !== undefined && this.#kept.length > limits.files) {
-      await unlink(this.#kept.shift()!).catch(() => {});
-    }
-    return {
-      writer,
-      file: target,
-      compressed,
-      firstSecond,
-      firstFraction,
-      bytes: HEADER_BYTES,
-      packets: 0,
-    };
+    await this.#makeRoom(path);
+    return file;
   }
 
-  async #close({ writer }: RingFile): Promise<void> {
-    await writer.end();
+  async #makeRoom(path: string): Promise<void> {
+    const { files } = this.#limits;
+    if (files === undefined) return;
+    // A name may come again, such as that of the same hour of another day.
+    this.#kept = [...this.#kept.filter((kept) => kept !== path), path];
+    if (this.#kept.length <= files) return;
+    const oldest = this.#kept.shift()!;
+    if (this.#keeper === undefined) await deleteFiles([oldest]);
+    else this.#doomed.push(oldest);
   }
+}
 
-  /** tcpdump's names where there are parts of the time in it, dumpcap's otherwise. */
-  #nameNext(date: Date): string {
-    const { path: given } = this.#options;
-    const compression = this.#compression;
-    const ending = compression === undefined ? "" : compression === "gzip" ? ".gz" : ".zst";
-    const bare = ending !== "" && given.endsWith(ending) ? given.slice(0, -ending.length) : given;
-    if (!bare.includes("%")) {
-      const { dir, name, ext } = path.parse(bare);
-      const number = String(this.#count + 1).padStart(5, "0");
-      const time = formatTimeName("%Y%m%d%H%M%S", date);
-      return path.join(dir, `${name}_${number}_${time}${ext}${ending}`);
-    }
-    const name = formatTimeName(bare, date);
-    this.#sameNames = name === this.#lastName ? this.#sameNames + 1 : 0;
-    this.#lastName = name;
-    return `${name}${this.#sameNames === 0 ? "" : this.#sameNames}${ending}`;
-  }
+/** True when nothing fills a file. */
+export function isOneFile({
+  fileBytes,
+  durationSeconds,
+  intervalSeconds,
+  packets,
+}: RingLimits): boolean {
+  return [fileBytes, durationSeconds, intervalSeconds, packets].every(
+    (limit) => limit === undefined,
+  );
+}
+
+/** A file that somebody else has moved away need not be deleted. */
+async function deleteFiles(paths: readonly string[]): Promise<void> {
+  for (const path of paths) await unlink(path).catch(() => {});
 }
 
 function timeOfFirst({ bytes, bigEndian, nanosecond }: FrameChunk): [number, number] {

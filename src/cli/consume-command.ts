@@ -5,7 +5,7 @@ import { PcaptsError } from "../errors.ts";
 import type { ConsumeSummary } from "../pipeline/pipeline-options.ts";
 import type { CommandContext } from "./command-context.ts";
 import { readConsumeOptions } from "./consume-options.ts";
-import { checkRingPath, openPcapOutput } from "./pcap-output.ts";
+import { checkFilePath, isFile, openPcapOutput } from "./pcap-output.ts";
 import { type RunReport, runToEnd } from "./run-to-end.ts";
 import { openRunService } from "./run-service.ts";
 import { formatConsumeSummary } from "./summary-text.ts";
@@ -48,8 +48,10 @@ export async function consumeCommand(line: CommandLine, context: CommandContext)
     rotateSeconds: values["rotate-seconds"],
     rotateCount: values["rotate-count"],
   });
-  const ring = limits && { path: values.write, limits };
-  if (ring !== undefined) await checkRingPath(ring.path);
+  const resumes = options.group?.autoCommit === true && every === 0 && (await isFile(values.write));
+  const ring =
+    resumes || limits !== undefined ? { path: values.write, limits: limits ?? {} } : undefined;
+  if (ring !== undefined) await checkFilePath(ring.path);
   const output = await openPcapOutput(
     every === 0 && ring === undefined ? values.write : undefined,
     onClosed,
@@ -60,6 +62,7 @@ export async function consumeCommand(line: CommandLine, context: CommandContext)
     {
       ...options,
       observer: service?.observer,
+      resumes,
       prettyPrint:
         every === 0
           ? undefined

@@ -1,5 +1,5 @@
-import { fstatSync } from "node:fs";
-import { access, constants } from "node:fs/promises";
+import { existsSync, fstatSync } from "node:fs";
+import { access, constants, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { Writable } from "node:stream";
 import { finished } from "node:stream/promises";
@@ -35,15 +35,24 @@ export async function openPcapOutput(
   return { stream, close: () => closeStream(stream) };
 }
 
+/** True when `-w` names a file, or something that is not there yet, and no pipe or device. */
+export async function isFile(path: string): Promise<boolean> {
+  if (path === "-") return false;
+  return stat(path).then(
+    (found) => found.isFile(),
+    () => true,
+  );
+}
+
 /**
- * Sees whether files can be made where a ring's are to go.
+ * Sees whether a file, or files named after it, can be written.
  *
- * @param path of the ring, whose last part names its files
  * @throws PcaptsError OUTPUT_NOT_WRITABLE
  */
-export async function checkRingPath(path: string): Promise<void> {
+export async function checkFilePath(path: string): Promise<void> {
   try {
     await access(dirname(path), constants.W_OK | constants.X_OK);
+    if (existsSync(path)) await access(path, constants.W_OK);
   } catch (error) {
     throw new PcaptsError(
       "OUTPUT_NOT_WRITABLE",
@@ -77,7 +86,7 @@ const STDOUT = 1;
 function openStdout(): Writable {
   const isFile = fstatSync(STDOUT).isFile();
   return isFile
-    ? new FileOutput(STDOUT, "standard output", 0, { staysOpen: true })
+    ? new FileOutput(STDOUT, "standard output", 0, "", { staysOpen: true })
     : process.stdout;
 }
 

@@ -6,8 +6,15 @@ import type { GroupMembership } from "./heartbeat.ts";
 /** Keep a committed offset as long as the broker's `offsets.retention.minutes` says. */
 const BROKER_RETENTION = -1n;
 
+/** What is committed of a partition. */
+export interface OffsetAndMetadata {
+  readonly offset: bigint;
+  /** Text that the coordinator keeps beside the offset, 4,096 characters at most unless it was told otherwise. */
+  readonly metadata: string;
+}
+
 /** What the coordinator says of one partition. */
-export interface CommittedOffset {
+export interface CommittedOffset extends OffsetAndMetadata {
   readonly partition: number;
   /** -1 when nothing was committed. */
   readonly offset: bigint;
@@ -32,7 +39,7 @@ export function encodeOffsetCommit(
   version: number,
   { groupId, generationId, memberId }: GroupMembership,
   topic: string,
-  offsets: ReadonlyMap<number, bigint>,
+  offsets: ReadonlyMap<number, OffsetAndMetadata>,
 ): EncodedRequest<readonly { readonly partition: number; readonly errorCode: number }[]> {
   const writer = new ByteWriter();
   writer.writeString(groupId);
@@ -42,10 +49,10 @@ export function encodeOffsetCommit(
   writer.writeInt32(1);
   writer.writeString(topic);
   writer.writeInt32(offsets.size);
-  for (const [partition, offset] of offsets) {
+  for (const [partition, { offset, metadata }] of offsets) {
     writer.writeInt32(partition);
     writer.writeInt64(offset);
-    writer.writeNullableString(null);
+    writer.writeNullableString(metadata);
   }
   return { api: "OffsetCommit", version, body: [writer.bytes], decode: decodeCommit };
 }
@@ -127,8 +134,8 @@ function decodeFetch(reader: ByteReader, version: number): OffsetFetchResponse {
       const partition = reader.readInt32();
       const offset = reader.readInt64();
       if (version >= 5) reader.readInt32();
-      reader.readNullableString();
-      offsets.push({ partition, offset, errorCode: reader.readInt16() });
+      const metadata = reader.readNullableString() ?? "";
+      offsets.push({ partition, offset, metadata, errorCode: reader.readInt16() });
     }
   }
   return { errorCode: reader.readInt16(), offsets };

@@ -14,6 +14,7 @@ import { ConnectionError } from "./connection-error.ts";
 import { FrameDecoder } from "./frame-decoder.ts";
 import type { CaptureRange, FetchedChunk } from "./frame-decoder.ts";
 import { listOffsets } from "./offsets.ts";
+import type { OffsetSpan } from "./offset-spans.ts";
 import { Outage } from "./outage.ts";
 import type { Transport } from "./transport.ts";
 
@@ -41,6 +42,8 @@ export interface FetcherSetup {
   readonly withOffsets: boolean;
   readonly logger: Logger;
   readonly onForeignRecord: (partition: number, offset: bigint, reason: string) => void;
+  /** Records that were dealt with before, by partition: they are left out. */
+  readonly done?: ReadonlyMap<number, readonly OffsetSpan[]> | undefined;
   /** Only frames captured in this range; a partition ends when it has nothing more of it. */
   readonly range?: CaptureRange | undefined;
   /** Called when records are met whose timestamps are not their capture times, and `range` ends. */
@@ -94,6 +97,7 @@ export class Fetcher {
       withOffsets: setup.withOffsets,
       onForeignRecord: setup.onForeignRecord,
       range: setup.range,
+      done: setup.done,
       onPublishTimes: setup.onPublishTimes,
     });
     this.#positions = new Map(setup.start);

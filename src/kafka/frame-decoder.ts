@@ -11,6 +11,7 @@ import { FRAME_HEADER_BYTES, MAX_FRAME_BYTES } from "../packet/frame-chunk.ts";
 import type { CaptureInterface, FrameChunk } from "../packet/frame-chunk.ts";
 import { AbortedProducers } from "./aborted-producers.ts";
 import { FrameHeaderDecoder } from "./frame-headers.ts";
+import { isInSpans, type OffsetSpan, spansBetween } from "./offset-spans.ts";
 
 /** Interfaces that are told apart; what comes beyond counts by link type alone. */
 const MAX_INTERFACES = 4096;
@@ -54,6 +55,8 @@ export interface FrameDecoderOptions {
   readonly withOffsets: boolean;
   /** Only frames captured in it. */
   readonly range?: CaptureRange | undefined;
+  /** Records of partitions that were dealt with before, and are left out. */
+  readonly done?: ReadonlyMap<number, readonly OffsetSpan[]> | undefined;
   /** Told once that records of some partition carry other timestamps than their capture times. */
   readonly onPublishTimes?: (() => void) | undefined;
   /** Told of records that are not frames. */
@@ -64,6 +67,8 @@ export interface FrameDecoderOptions {
 interface OffsetRange {
   readonly from: bigint;
   readonly until: bigint | undefined;
+  /** But not of these. */
+  readonly done?: readonly OffsetSpan[] | undefined;
 }
 
 /** A batch whose turn comes soon. */
@@ -220,13 +225,19 @@ export class FrameDecoder {
       if (until !== undefined && header.baseOffset >= until) return;
       const isSkipped = aborted.skips(bytes, header);
       const isWhole = header.baseOffset >= from && (until === undefined || lastOffset < until);
+      const done = spansBetween(
+        this.#options.done?.get(fetched.partition),
+        header.baseOffset,
+        lastOffset,
+      );
       let records: Promise<Buffer> | undefined;
       if (header.compression !== "none" && !isSkipped) {
         records = decompressRecords(bytes, header);
         // What it throws is met when its turn comes.
         records.catch(() => {});
       }
-      yield { header, range: isWhole ? undefined : { from, until }, isSkipped, records };
+      const range = isWhole && done === undefined ? undefined : { from, until, done };
+      yield { header, range, isSkipped, records };
     }
   }
 
@@ -289,6 +300,7 @@ export class FrameDecoder {
         const offset = baseOffset + BigInt(records.offsetDelta);
         if (offset < range.from) continue;
         if (range.until !== undefined && offset >= range.until) break;
+        if (range.done !== undefined && isInSpans(range.done, offset)) continue;
       }
       const { valueStart, valueLength } = records;
       const micros =

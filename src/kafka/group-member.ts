@@ -1,7 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { PcaptsError } from "../errors.ts";
 import type { EncodedRequest } from "../kafka-wire/api.ts";
-import { encodeOffsetCommit, encodeOffsetFetch } from "../kafka-wire/committed-offsets.ts";
+import {
+  encodeOffsetCommit,
+  encodeOffsetFetch,
+  type OffsetAndMetadata,
+} from "../kafka-wire/committed-offsets.ts";
 import {
   decodeAssignment,
   decodeSubscription,
@@ -27,6 +31,11 @@ import { persistently } from "./persistently.ts";
 import type { Persistence } from "./persistently.ts";
 import { isCoordinatorError, MembershipError, throwGroupError } from "./group-errors.ts";
 import type { Transport } from "./transport.ts";
+
+export type { OffsetAndMetadata } from "../kafka-wire/committed-offsets.ts";
+
+/** What a group has committed of a topic, by partition. */
+export type CommittedOffsets = ReadonlyMap<number, OffsetAndMetadata>;
 
 /** What a {@link GroupMember} works with. */
 export interface GroupMemberSetup {
@@ -243,12 +252,9 @@ export class GroupMember {
    * @returns partitions without one are left out
    * @throws BROKER_UNREACHABLE after `connectTimeoutMs`; the signal's reason when it is aborted
    */
-  async committed(
-    partitions: readonly number[],
-    signal: AbortSignal,
-  ): Promise<Map<number, bigint>> {
+  async committed(partitions: readonly number[], signal: AbortSignal): Promise<CommittedOffsets> {
     const { topic, group, client } = this.#setup;
-    const committed = new Map<number, bigint>();
+    const committed = new Map<number, OffsetAndMetadata>();
     if (partitions.length === 0) return committed;
     const offsets = await persistently(
       `read the offsets of group "${group.groupId}"`,
@@ -263,9 +269,9 @@ export class GroupMember {
         return answer.offsets;
       },
     );
-    for (const { partition, offset, errorCode: partitionError } of offsets) {
+    for (const { partition, offset, metadata, errorCode: partitionError } of offsets) {
       this.#check(partitionError);
-      if (offset >= 0n) committed.set(partition, offset);
+      if (offset >= 0n) committed.set(partition, { offset, metadata });
     }
     return committed;
   }
@@ -273,13 +279,16 @@ export class GroupMember {
   /**
    * Commits under the generation that the offsets were read in.
    *
-   * @param offsets next offset to read of partitions of the present assignment
-   * @returns false when the generation is over, so that nothing was committed
+   * @param offsets next offset to read of partitions of the present assignment, all or none of which
+   *   are committed, each with its metadata
+   * @returns false when the generation is over, or the coordinator did not answer
    */
-  async commit(offsets: ReadonlyMap<number, bigint>): Promise<boolean> {
+  async commit(offsets: CommittedOffsets): Promise<boolean> {
     if (offsets.size === 0) return true;
     const { topic } = this.#setup;
     const membership = this.#membership;
+    // Without a name it would be a commit of a group that has no members.
+    if (membership.memberId === "") return false;
     try {
       const answers = await this.#askPatiently(
         (version) => encodeOffsetCommit(version, membership, topic, offsets),

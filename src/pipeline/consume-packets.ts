@@ -4,6 +4,7 @@ import { PcaptsError } from "../errors.ts";
 import { Fetcher } from "../kafka/fetcher.ts";
 import { GroupMember } from "../kafka/group-member.ts";
 import { findLastLinkType } from "../kafka/last-link-type.ts";
+import type { OffsetSpan } from "../kafka/offset-spans.ts";
 import { listOffsets } from "../kafka/offsets.ts";
 import type { OffsetQuery } from "../kafka/offsets.ts";
 import { describeClient } from "../kafka/client-description.ts";
@@ -14,8 +15,9 @@ import type { Transport } from "../kafka/transport.ts";
 import type { GroupOptions, StartPosition } from "../kafka/client-options.ts";
 import type { Logger } from "../logger.ts";
 import { LINKTYPE_ETHERNET } from "../packet/link-types.ts";
-import type { RingOptions } from "../capture-file/ring-writer.ts";
+import { isOneFile, type RingOptions } from "../capture-file/ring-writer.ts";
 import { FrameOutput } from "./frame-output.ts";
+import { OutputJournal } from "./output-journal.ts";
 import { TopicFilter } from "./topic-filter.ts";
 import { TopicReading } from "./topic-reading.ts";
 import { asOutputError } from "./output-error.ts";
@@ -77,6 +79,8 @@ class ConsumeRun implements ConsumerRun {
   readonly #options: ConsumeOptions;
   readonly #logger: Logger;
   readonly #output: FrameOutput;
+  /** Keeps what is committed of the output beside it. */
+  readonly #journal: OutputJournal | undefined;
   readonly #stopping = new AbortController();
   /** Aborted when an output that takes nothing is not waited for any longer. */
   readonly #patience = new AbortController();
@@ -102,7 +106,8 @@ class ConsumeRun implements ConsumerRun {
     this.#logger = logger;
     const { filter } = options;
     this.#filter = filter === undefined ? undefined : new TopicFilter(filter, logger);
-    this.#output = new FrameOutput(target, options, logger, this.#patience.signal);
+    this.#journal = this.#createJournal();
+    this.#output = new FrameOutput(target, options, logger, this.#patience.signal, this.#journal);
     this.done = this.#run();
   }
 
@@ -114,6 +119,14 @@ class ConsumeRun implements ConsumerRun {
     this.#patienceTimer = setTimeout(() => this.#giveUpOutput(), flushTimeoutMs * SHARE_OF_OUTPUT);
     this.#stopping.abort();
     this.#reading?.stop();
+  }
+
+  #createJournal(): OutputJournal | undefined {
+    const { group, topic, fileType, compression = null, resumes } = this.#options;
+    if (resumes !== true || group?.autoCommit !== true || !("limits" in this.#target))
+      return undefined;
+    const { path } = this.#target;
+    return new OutputJournal(path, { group: group.groupId, topic, fileType, compression });
   }
 
   #giveUpOutput(): void {
@@ -166,8 +179,9 @@ class ConsumeRun implements ConsumerRun {
     this.#transport = transport;
     // A reader that goes away also ends a run that waits for frames.
     if ("on" in this.#target) this.#target.on("error", () => this.stop());
-    if (linkType !== undefined || headerNow) this.#output.begin(linkType ?? LINKTYPE_ETHERNET);
     try {
+      await this.#openJournal();
+      if (linkType !== undefined || headerNow) this.#output.begin(linkType ?? LINKTYPE_ETHERNET);
       await this.#streamOut(transport).catch((error: unknown) => {
         if (!this.#isStop(error)) throw error;
       });
@@ -181,9 +195,18 @@ class ConsumeRun implements ConsumerRun {
       clearTimeout(this.#silenceTimer);
       clearTimeout(this.#rangeTimer);
       clearTimeout(this.#patienceTimer);
+      await this.#journal?.close();
       await transport.close();
     }
     return this.summary();
+  }
+
+  async #openJournal(): Promise<void> {
+    const journal = this.#journal;
+    if (journal === undefined) return;
+    const { linkType } = this.#options;
+    await journal.open(isOneFile((this.#target as RingOptions).limits), linkType, this.#logger);
+    if (journal.linkType !== undefined) this.#output.begin(journal.linkType);
   }
 
   #isStop(error: unknown): boolean {
@@ -309,6 +332,7 @@ class ConsumeRun implements ConsumerRun {
     transport: Transport,
     { leaders, end }: Extent,
     start: ReadonlyMap<number, bigint>,
+    done?: ReadonlyMap<number, readonly OffsetSpan[]>,
   ): TopicReading {
     const { topic, fetcher, kafka, group, exitAtEnd, fileType, maxPackets, prettyPrint, range } =
       this.#options;
@@ -324,6 +348,7 @@ class ConsumeRun implements ConsumerRun {
       options: fetcher,
       client: kafka,
       observer: this.#options.observer,
+      done,
       range,
       onPublishTimes: () => {
         this.#logger.info(
@@ -332,8 +357,11 @@ class ConsumeRun implements ConsumerRun {
         );
       },
       nanosecond: fileType !== "pcap",
-      // What -m cuts a chunk at is what a group commits.
-      withOffsets: prettyPrint !== undefined || (group !== undefined && maxPackets > 0),
+      // What -m cuts a chunk at is what a group commits; and what of it went out of its order.
+      withOffsets:
+        prettyPrint !== undefined ||
+        (group !== undefined && maxPackets > 0) ||
+        (this.#journal !== undefined && this.#options.order !== undefined),
       logger: this.#logger,
       onForeignRecord: (partition, offset, reason) => this.#countForeign(partition, offset, reason),
       ...(prettyPrint && {
@@ -376,6 +404,7 @@ class ConsumeRun implements ConsumerRun {
       member: new GroupMember({ transport, topic, group, client: kafka, logger }),
       group,
       output: this.#output,
+      journal: this.#journal,
       signal: this.#stopping.signal,
       logger,
       leftMs: () => this.#leftMs(),
@@ -391,7 +420,7 @@ class ConsumeRun implements ConsumerRun {
         const position = explicit ? start : { kind: group.withoutOffset };
         return this.#startOf(transport, extent, partitions, position);
       },
-      createReading: (from) => this.#createReading(transport, extent, from),
+      createReading: (from, done) => this.#createReading(transport, extent, from, done),
     });
   }
 

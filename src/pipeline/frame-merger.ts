@@ -1,5 +1,6 @@
 import type { FetchedChunk } from "../kafka/frame-decoder.ts";
 import type { CaptureInterface } from "../packet/frame-chunk.ts";
+import type { OffsetSpan } from "../kafka/offset-spans.ts";
 import type { CaptureInstant } from "./capture-instant.ts";
 import { FrameIntake } from "./frame-intake.ts";
 import { FrameMemory, INDEX_WORDS, OUTPUT_BYTES } from "./frame-memory.ts";
@@ -203,12 +204,14 @@ export class FrameMerger {
         : [...this.#partitions.values()].filter(({ hasMoved }) => hasMoved);
     if (moved.length === 0) return undefined;
     const positions = new Map<number, bigint>();
+    const done = new Map<number, readonly OffsetSpan[]>();
     for (const held of moved) {
       held.isTouched = false;
       const position = held.advance((end) => this.ends.push(end));
       positions.set(held.partition, position);
+      done.set(held.partition, held.listDone(position));
     }
-    return this.#outgoing.end(bytes, this.#interfaces, this.#nanosecond, positions);
+    return this.#outgoing.end(bytes, this.#interfaces, this.#nanosecond, { positions, done });
   }
 
   /** A late frame does not set the time back. */

@@ -2,7 +2,13 @@ import type { Writable } from "node:stream";
 import { createCaptureWriter, type CaptureWriter } from "../capture-file/capture-writer.ts";
 import { CompressedOutput } from "../capture-file/compressed-output.ts";
 import { FileOutput } from "../capture-file/file-output.ts";
-import { RingWriter, type RingOptions } from "../capture-file/ring-writer.ts";
+import type { RingFileFinding, RingFilePlace } from "../capture-file/ring-file.ts";
+import {
+  type RingKeeper,
+  type RingMark,
+  type RingOptions,
+  RingWriter,
+} from "../capture-file/ring-writer.ts";
 import { abortable } from "../kafka/abortable.ts";
 import type { Logger } from "../logger.ts";
 import { keepLinkType, takeFrames } from "../packet/chunk-stages.ts";
@@ -10,7 +16,13 @@ import { formatLinkType, LINKTYPE_ETHERNET } from "../packet/link-types.ts";
 import type { FrameChunk } from "../packet/frame-chunk.ts";
 import type { ConsumeOptions } from "./pipeline-options.ts";
 import { printConsumed } from "./print-packets.ts";
-import { positionsBehind, type ReadChunk } from "./read-chunk.ts";
+import { type Dealt, dealtBehind, type ReadChunk } from "./read-chunk.ts";
+
+/** What is counted of an output. */
+interface OutputCounts {
+  readonly written: number;
+  readonly otherLinkType: number;
+}
 
 /**
  * Where a consumer's frames go: a capture file, a ring of them, or text. Counts what it wrote and
@@ -27,16 +39,22 @@ export class FrameOutput {
   readonly #options: ConsumeOptions;
   readonly #logger: Logger;
   readonly #patience: AbortSignal;
+  readonly #keeper: RingKeeper | undefined;
+  readonly #countsAt = new WeakMap<RingMark, OutputCounts>();
   readonly #leftOutTypes = new Set<number>();
   #writer: CaptureWriter | RingWriter | undefined;
   #linkType = LINKTYPE_ETHERNET;
 
-  /** @param patience ends all waiting for an output that takes nothing; its reason is thrown then */
+  /**
+   * @param patience ends all waiting for an output that takes nothing; its reason is thrown then
+   * @param keeper of a ring that can be gone on with
+   */
   constructor(
     target: Writable | RingOptions,
     options: ConsumeOptions,
     logger: Logger,
     patience: AbortSignal = new AbortController().signal,
+    keeper?: RingKeeper,
   ) {
     const { compression } = options;
     this.#target =
@@ -47,6 +65,7 @@ export class FrameOutput {
     this.#options = options;
     this.#logger = logger;
     this.#patience = patience;
+    this.#keeper = keeper;
     if (options.topicMustExist !== true) this.beginAnyLinkType();
   }
 
@@ -58,8 +77,7 @@ export class FrameOutput {
   /** True when as many frames are out as were asked for. */
   get isFull(): boolean {
     const { maxPackets } = this.#options;
-    const isLastFileFull = this.#writer instanceof RingWriter && this.#writer.isFull;
-    return (maxPackets > 0 && this.written >= maxPackets) || isLastFileFull;
+    return (maxPackets > 0 && this.written >= maxPackets) || this.#ring?.isFull === true;
   }
 
   get #isPcapng(): boolean {
@@ -77,29 +95,25 @@ export class FrameOutput {
   }
 
   #open(linkType: number | undefined): void {
-    const { fileType, snapLengthBytes, application = "pcapts", group } = this.#options;
+    const { fileType, snapLengthBytes, application = "pcapts", compression } = this.#options;
     this.#linkType = linkType ?? LINKTYPE_ETHERNET;
     const format = { fileType, linkType, snapLengthBytes, application };
     this.#writer =
       "limits" in this.#target
-        ? new RingWriter(
-            { ...this.#target, isDurable: group?.autoCommit === true },
-            format,
-            this.#options.compression,
-          )
+        ? new RingWriter(this.#target, format, compression, this.#keeper)
         : createCaptureWriter(this.#target, format);
   }
 
   /**
    * Writes the frames of a chunk, as many as are still wanted.
    *
-   * @returns where to go on reading behind the frames that are dealt with, written or left out;
-   *   resolves when they are written
+   * @returns how far partitions are dealt with by the frames written or left out; resolves when they
+   *   are written
    * @throws the stream's error; the reason of a patience that is over
    */
-  async take(read: ReadChunk): Promise<ReadonlyMap<number, bigint>> {
-    if (read.frameCount === 0) return read.positions;
-    return positionsBehind(read, await abortable(this.#take(read), this.#patience));
+  async take(read: ReadChunk): Promise<Dealt> {
+    if (read.frameCount === 0) return read;
+    return dealtBehind(read, await abortable(this.#take(read), this.#patience));
   }
 
   async #take(read: ReadChunk): Promise<number> {
@@ -121,20 +135,84 @@ export class FrameOutput {
     return written === chunk.frameCount ? wanted.frameCount : this.#indexOfKept(wanted, written);
   }
 
-  /**
-   * Resolves when what was taken is where it is to be: on the disk, where that is a file, else
-   * out of this process.
-   *
-   * @throws the stream's error; the reason of a patience that is over
-   */
-  async flush(): Promise<void> {
-    await abortable(this.#flush(), this.#patience);
+  /** True when it would make room to commit soon: files could be deleted then. */
+  get wantsCommit(): boolean {
+    return this.#ring?.hasDoomed === true;
   }
 
-  async #flush(): Promise<void> {
-    if (this.#writer instanceof RingWriter) await this.#writer.flush();
+  /** Link type that the header of a pcap file has, once there is one. */
+  get linkType(): number | undefined {
+    return this.#writer === undefined || this.#isPcapng ? undefined : this.#linkType;
+  }
+
+  get #ring(): RingWriter | undefined {
+    return this.#writer instanceof RingWriter ? this.#writer : undefined;
+  }
+
+  /**
+   * Hands over everything that was taken, while nothing more is.
+   *
+   * @returns the place behind it, in a ring
+   * @throws the stream's error; the reason of a patience that is over
+   */
+  async mark(): Promise<RingMark | undefined> {
+    return abortable(this.#mark(), this.#patience);
+  }
+
+  async #mark(): Promise<RingMark | undefined> {
     if (this.#target instanceof CompressedOutput) await this.#target.flush();
-    await this.#file?.sync();
+    const mark = await this.#ring?.mark();
+    const { written, otherLinkType } = this;
+    if (mark !== undefined) this.#countsAt.set(mark, { written, otherLinkType });
+    return mark;
+  }
+
+  /**
+   * Resolves when what was handed over is on the disk, where the output is a file.
+   *
+   * @throws the operating system's error; the reason of a patience that is over
+   */
+  async sync(): Promise<void> {
+    await abortable(Promise.all([this.#ring?.sync(), this.#file?.sync()]), this.#patience);
+  }
+
+  /** Nothing goes back before a mark any more. */
+  async forgetBefore(mark: RingMark): Promise<void> {
+    await this.#ring?.deleteDoomed(mark);
+  }
+
+  /**
+   * Goes on with a ring at a mark; what was written behind it counts as not written.
+   *
+   * @param linkType of the pcap file in hand
+   * @param begun files that were begun behind the mark
+   * @throws PcaptsError OUTPUT_NOT_WRITABLE
+   */
+  async goOn(
+    mark: RingMark,
+    linkType: number | undefined,
+    begun: readonly string[],
+  ): Promise<void> {
+    const { written = 0, otherLinkType = 0 } = this.#countsAt.get(mark) ?? {};
+    this.written = written;
+    this.otherLinkType = otherLinkType;
+    if (linkType !== undefined) this.begin(linkType);
+    const found = await this.#ring?.goOn(mark, begun);
+    if (found !== undefined) this.#sayWhere(mark.current!, found);
+    if (mark.names.count === 0) await this.#ring?.begin();
+  }
+
+  #sayWhere({ path, length }: RingFilePlace, { state, bytesBehind }: RingFileFinding): void {
+    if (state === "same") {
+      const rest = bytesBehind > 0 ? `; the ${bytesBehind} bytes behind it are not committed` : "";
+      this.#logger.info(`Going on in "${path}" at byte ${length}${rest}`);
+    } else if (state === "missing") {
+      this.#logger.info(`"${path}" is not there any more, going on with the next file`);
+    } else {
+      this.#logger.warn(
+        `"${path}" is not what it was when it was left: nothing in it is changed, going on with the next file`,
+      );
+    }
   }
 
   async #write(chunk: FrameChunk): Promise<number> {

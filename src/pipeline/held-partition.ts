@@ -1,4 +1,5 @@
 import { type CaptureInstant, isBefore, msBetween } from "./capture-instant.ts";
+import type { OffsetSpan } from "../kafka/offset-spans.ts";
 import type { Slot } from "./frame-memory.ts";
 import type { Run } from "./run.ts";
 
@@ -158,6 +159,38 @@ export class HeldPartition {
       position = left.reduce((least, offset) => (offset < least ? offset : least));
     }
     return position;
+  }
+
+  /**
+   * Frames that are out, although others in front of them are not; where offsets are known.
+   *
+   * @param position what {@link advance} said
+   */
+  listDone(position: bigint): OffsetSpan[] {
+    const done: OffsetSpan[] = [];
+    let isJoined = false;
+    for (const { offsets, runs, came } of this.#pieces) {
+      if (offsets === undefined) continue;
+      let next = 0;
+      const addUpTo = (place: number): void => {
+        if (place === next) return;
+        const span = { from: offsets[next]!, to: offsets[place - 1]! + 1n };
+        const last = done.at(-1);
+        if (isJoined && last !== undefined)
+          done[done.length - 1] = { from: last.from, to: span.to };
+        else if (span.to > position) done.push(span);
+        isJoined = true;
+      };
+      for (const { at, end, before } of [...runs].toSorted(
+        (a, b) => a.at - a.before - b.at + b.before,
+      )) {
+        addUpTo(at - before);
+        next = end - before;
+        isJoined = false;
+      }
+      addUpTo(came);
+    }
+    return done;
   }
 
   /** Forgets the pieces of which nothing is out, and nothing of any behind them. */

@@ -1,7 +1,7 @@
 import { type CaptureInterface, FRAME_HEADER_BYTES } from "../packet/frame-chunk.ts";
 import { OUTPUT_BYTES } from "./frame-memory.ts";
 import type { HeldPartition, Piece } from "./held-partition.ts";
-import type { ReadChunk } from "./read-chunk.ts";
+import type { Dealt, ReadChunk } from "./read-chunk.ts";
 import type { Run } from "./run.ts";
 
 const MOST_FRAMES = OUTPUT_BYTES / FRAME_HEADER_BYTES;
@@ -49,7 +49,7 @@ export class OutgoingChunk {
     bytes: Buffer,
     interfaces: readonly CaptureInterface[],
     nanosecond: boolean,
-    positions: ReadonlyMap<number, bigint>,
+    dealt: Dealt,
   ): ReadChunk {
     const partitionOf = this.#partitionOf;
     return {
@@ -64,7 +64,7 @@ export class OutgoingChunk {
         offsets: this.#offsets,
       }),
       partition: -1,
-      positions,
+      ...dealt,
     };
   }
 

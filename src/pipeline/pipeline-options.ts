@@ -124,6 +124,11 @@ export interface ConsumeOptions {
   readonly snapLengthBytes: number;
   /** How long what is under way may take after `stop()`: a write, a group's last commit and farewell. */
   readonly flushTimeoutMs: number;
+  /**
+   * A group goes on with its output after a crash, each frame in it once: what is committed of it is
+   * kept beside a ring (or one file) as `PATH.offsets`. Default false; no effect on streams.
+   */
+  readonly resumes?: boolean;
   /** Replaces the pcap output when given. */
   readonly prettyPrint: PrettyPrint | undefined;
   /** Told of requests, for those who measure. */

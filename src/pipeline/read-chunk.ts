@@ -1,4 +1,5 @@
 import type { FetchedChunk } from "../kafka/frame-decoder.ts";
+import { joinSpans, type OffsetSpan, subtractSpans } from "../kafka/offset-spans.ts";
 import type { FrameChunk } from "../packet/frame-chunk.ts";
 
 /** Frames read from a topic, of one partition or, put in order, of several. */
@@ -11,7 +12,15 @@ export interface ReadChunk extends FrameChunk {
   readonly offsets?: readonly bigint[];
   /** Where to go on reading each partition when all these frames are dealt with. */
   readonly positions: ReadonlyMap<number, bigint>;
+  /**
+   * Records behind these positions that are dealt with, too, by partition: frames that went out in front
+   * of others that came before them. Only where offsets were asked for.
+   */
+  readonly done?: ReadonlyMap<number, readonly OffsetSpan[]>;
 }
+
+/** How far each partition is dealt with. */
+export type Dealt = Pick<ReadChunk, "positions" | "done">;
 
 /** What was fetched, with its position as a {@link ReadChunk} has it. */
 export function asReadChunk(fetched: FetchedChunk): ReadChunk {
@@ -19,18 +28,30 @@ export function asReadChunk(fetched: FetchedChunk): ReadChunk {
 }
 
 /**
- * Where to go on reading when only the first frames of a chunk are dealt with.
+ * How far partitions are dealt with when only the first frames of a chunk are.
  *
  * @param count how many; when that is less than all, the chunk has offsets, or it counts for all
  */
-export function positionsBehind(chunk: ReadChunk, count: number): ReadonlyMap<number, bigint> {
-  const { frameCount, offsets, partitionOf, partition, positions } = chunk;
-  if (count >= frameCount || offsets === undefined) return positions;
-  const behind = new Map(positions);
+export function dealtBehind(chunk: ReadChunk, count: number): Dealt {
+  const { frameCount, offsets, partitionOf, partition, positions, done } = chunk;
+  if (count >= frameCount || offsets === undefined) return chunk;
+  const left = new Map<number, OffsetSpan[]>();
   for (let index = count; index < frameCount; index++) {
     const of = partitionOf === undefined ? partition : partitionOf[index]!;
-    const known = behind.get(of);
-    if (known === undefined || offsets[index]! < known) behind.set(of, offsets[index]!);
+    const from = offsets[index]!;
+    const spans = left.get(of);
+    if (spans === undefined) left.set(of, [{ from, to: from + 1n }]);
+    else spans.push({ from, to: from + 1n });
   }
-  return behind;
+  const positionsNow = new Map(positions);
+  const doneNow = new Map(done);
+  for (const [of, spans] of left) {
+    const holes = joinSpans(spans, 0n);
+    const position = positions.get(of)!;
+    const first = holes[0]!.from < position ? holes[0]!.from : position;
+    const whole = joinSpans([{ from: first, to: position }, ...(done?.get(of) ?? [])], first);
+    positionsNow.set(of, first);
+    doneNow.set(of, subtractSpans(whole, holes));
+  }
+  return { positions: positionsNow, done: doneNow };
 }

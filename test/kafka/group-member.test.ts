@@ -3,6 +3,7 @@ import { after, before, test } from "node:test";
 import type { BrokerFaults, RequestFault } from "../../src/broker/faults.ts";
 import { KAFKA_ERROR_CODE } from "../../src/kafka-wire/error-codes.ts";
 import { GroupMember } from "../../src/kafka/group-member.ts";
+import type { OffsetAndMetadata } from "../../src/kafka-wire/committed-offsets.ts";
 import type { PublishableTopic } from "../../src/kafka/topic.ts";
 import type { Transport } from "../../src/kafka/transport.ts";
 import { silentLogger } from "../../src/logger.ts";
@@ -81,11 +82,17 @@ class Member {
   }
 
   commit(offsets: ReadonlyMap<number, bigint>): Promise<boolean> {
-    return this.#member.commit(offsets);
+    const noted = [...offsets].map(([of, offset]) => [of, { offset, metadata: `note ${offset}` }]);
+    return this.#member.commit(new Map(noted as [number, OffsetAndMetadata][]));
   }
 
-  committed(): Promise<Map<number, bigint>> {
-    return this.#member.committed([0, 1, 2], signal);
+  async committed(): Promise<Map<number, bigint>> {
+    const committed = new Map<number, bigint>();
+    for (const [of, { offset, metadata }] of await this.#member.committed([0, 1, 2], signal)) {
+      assert.equal(metadata, `note ${offset}`);
+      committed.set(of, offset);
+    }
+    return committed;
   }
 
   leave(): Promise<void> {

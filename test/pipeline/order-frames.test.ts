@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { FetchedChunk } from "../../src/kafka/frame-decoder.ts";
+import type { OffsetSpan } from "../../src/kafka/offset-spans.ts";
 import { FrameOrder, type OrderedSource } from "../../src/pipeline/order-frames.ts";
-import { positionsBehind, type ReadChunk } from "../../src/pipeline/read-chunk.ts";
+import { type Dealt, dealtBehind, type ReadChunk } from "../../src/pipeline/read-chunk.ts";
 import { buildRecords, framesOf } from "../fixtures/generate.ts";
 
 const INTERFACES = [1, 113].map((linkType) => ({
@@ -95,40 +96,54 @@ async function readAll(chunks: readonly FetchedChunk[], windowMs?: number): Prom
   return { times, names, late: order.late, chunks: read };
 }
 
+interface Arrivals {
+  readonly partitions: readonly (readonly number[])[];
+  readonly chunks: readonly FetchedChunk[];
+}
+
 /** Partitions with times that only grow, cut into chunks that arrive in any order between partitions. */
-const arbitraryArrivals = fc
-  .array(fc.array(fc.integer({ min: 0, max: 200 }), { minLength: 1, maxLength: 60 }), {
-    minLength: 1,
-    maxLength: 5,
-  })
-  .chain((partitions) =>
-    fc.tuple(
-      fc.constant(
-        partitions.map((steps) =>
-          steps.map(
-            (
-              (sum) => (step: number) =>
-                (sum += step)
-            )(0),
+const arbitraryArrivals = arriving(0);
+
+/** The same, but each frame may be so many milliseconds early. */
+const arbitraryDisorder = fc.nat(150).chain(arriving);
+
+function arriving(mostEarlyMs: number): fc.Arbitrary<Arrivals> {
+  return fc
+    .array(fc.array(fc.integer({ min: 0, max: 200 }), { minLength: 1, maxLength: 60 }), {
+      minLength: 1,
+      maxLength: 5,
+    })
+    .chain((partitions) =>
+      fc.tuple(
+        fc.constant(
+          partitions.map((steps) =>
+            steps.map(
+              (
+                (sum) => (step: number) =>
+                  (sum += step) +
+                  mostEarlyMs -
+                  (mostEarlyMs === 0 ? 0 : (step * 7919) % mostEarlyMs)
+              )(0),
+            ),
           ),
         ),
+        fc.array(fc.tuple(fc.nat(4), fc.integer({ min: 1, max: 9 })), { maxLength: 60 }),
       ),
-      fc.array(fc.tuple(fc.nat(4), fc.integer({ min: 1, max: 9 })), { maxLength: 60 }),
-    ),
-  )
-  .map(([partitions, cuts]) => {
-    const at = partitions.map(() => 0);
-    const chunks: FetchedChunk[] = [];
-    const take = (partition: number, count: number): void => {
-      const times = partitions[partition]!.slice(at[partition], at[partition]! + count);
-      if (times.length === 0) return;
-      chunks.push(chunkOf(partition, at[partition]!, times));
-      at[partition]! += times.length;
-    };
-    for (const [n, count] of cuts) take(n % partitions.length, count);
-    for (const [partition, times] of partitions.entries()) take(partition, times.length);
-    return { partitions, chunks };
-  });
+    )
+    .map(([partitions, cuts]) => {
+      const at = partitions.map(() => 0);
+      const chunks: FetchedChunk[] = [];
+      const take = (partition: number, count: number): void => {
+        const times = partitions[partition]!.slice(at[partition], at[partition]! + count);
+        if (times.length === 0) return;
+        chunks.push(chunkOf(partition, at[partition]!, times));
+        at[partition]! += times.length;
+      };
+      for (const [n, count] of cuts) take(n % partitions.length, count);
+      for (const [partition, times] of partitions.entries()) take(partition, times.length);
+      return { partitions, chunks };
+    });
+}
 
 test("partitions in order become one order, whatever their chunks and the order in which they come", async () => {
   await fc.assert(
@@ -227,33 +242,45 @@ test("what is later than the window is given out next and counted", async () => 
   assert.equal(late, 1);
 });
 
-test("positions never lie behind a frame that is still held back, and end behind the last", async () => {
+const NONE: readonly OffsetSpan[] = [];
+
+test("positions, and what is noted as done behind them, tell exactly which frames are out, and end behind the last", async () => {
   await fc.assert(
-    fc.asyncProperty(arbitraryArrivals, fc.nat(30), async ({ partitions, chunks }, cut) => {
-      const { chunks: read } = await readAll(chunks);
-      const position = partitions.map(() => 0n);
+    fc.asyncProperty(arbitraryDisorder, fc.nat(30), async ({ partitions, chunks }, cut) => {
+      const { chunks: read } = await readAll(chunks, 40);
+      const dealt = new Map(
+        partitions.map((_, partition) => [partition, { position: 0n, done: NONE }]),
+      );
       const given = new Set<string>();
+      const assertTold = (): void => {
+        const told = [...dealt].flatMap(([partition, { position, done }]) =>
+          [{ from: 0n, to: position }, ...done].flatMap(({ from, to }) =>
+            Array.from({ length: Number(to - from) }, (_, n) => `${partition}:${Number(from) + n}`),
+          ),
+        );
+        assert.deepEqual(told.toSorted(), [...given].toSorted());
+      };
+      const note = ({ positions, done }: Dealt): void => {
+        for (const [partition, position] of positions) {
+          dealt.set(partition, { position, done: done?.get(partition) ?? NONE });
+        }
+      };
       for (const chunk of read) {
+        const frames = framesOf(chunk).map(({ bytes }) => bytes.toString());
         const count = Math.min(cut, chunk.frameCount);
-        const early = positionsBehind(chunk, count);
-        for (const [index, { bytes }] of framesOf(chunk).entries()) {
-          const [partition, offset] = bytes.toString().split(":").map(Number);
-          if (index >= count) assert.ok(early.get(partition!)! <= BigInt(offset!));
-          given.add(bytes.toString());
-        }
-        for (const [partition, next] of chunk.positions) position[partition] = next;
-        for (const [partition, next] of position.entries()) {
-          for (let offset = 0; offset < Number(next); offset++) {
-            assert.ok(given.has(`${partition}:${offset}`), `${partition}:${offset} is not out`);
-          }
-        }
+        for (const frame of frames.slice(0, count)) given.add(frame);
+        note(dealtBehind(chunk, count));
+        assertTold();
+        for (const frame of frames) given.add(frame);
+        note(chunk);
+        assertTold();
       }
       assert.deepEqual(
-        position,
+        [...dealt.values()].map(({ position }) => position),
         partitions.map((times) => BigInt(times.length)),
       );
     }),
-    { numRuns: 100 },
+    { numRuns: 300 },
   );
 });
 
