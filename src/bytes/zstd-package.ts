@@ -1,5 +1,7 @@
+import type * as Zstd from "@bokuweb/zstd-wasm";
+
 /** libzstd as WebAssembly, for Node before 22.15, which has no zstd of its own. */
-type ZstdPackage = typeof import("@bokuweb/zstd-wasm");
+type ZstdPackage = Omit<typeof Zstd, "default">;
 
 /** Settled once: a second `init()` of the package would take the memory away from under the first. */
 let initialised: Promise<ZstdPackage> | undefined;

@@ -48,7 +48,11 @@ export async function consumeCommand(line: CommandLine, context: CommandContext)
     rotateSeconds: values["rotate-seconds"],
     rotateCount: values["rotate-count"],
   });
-  const resumes = options.group?.autoCommit === true && every === 0 && (await isFile(values.write));
+  const resumes =
+    options.group?.autoCommit === true &&
+    every === 0 &&
+    values.write !== "-" &&
+    isFile(values.write);
   const ring =
     resumes || limits !== undefined ? { path: values.write, limits: limits ?? {} } : undefined;
   if (ring !== undefined) await checkFilePath(ring.path);

@@ -1,4 +1,3 @@
-import { fstatSync, statSync } from "node:fs";
 import { type CommandLine, filterOf } from "../config/option-rules.ts";
 import { chooseStartPosition, parseTimeMicros } from "../config/start-position.ts";
 import { PcaptsError } from "../errors.ts";
@@ -6,9 +5,8 @@ import { MAX_FRAME_BYTES } from "../packet/frame-chunk.ts";
 import type { ConsumeOptions } from "../pipeline/pipeline-options.ts";
 import { readKafkaSettings } from "./command-settings.ts";
 import type { CommandLogger } from "./logging.ts";
+import { isFile } from "./pcap-output.ts";
 import { readPcaptsVersion } from "./version.ts";
-
-const STDOUT = 1;
 
 /** How far apart partitions may be in a file: a frame is in it within a second of its capture. */
 const FILE_WINDOW_MS = 500;
@@ -77,14 +75,4 @@ function readOrdering({ values, given }: CommandLine): ConsumeOptions["order"] {
   if (values.ordered !== undefined && given.has("ordered")) return { windowMs: values.ordered };
   const path = values["pretty-print"] === 0 ? values.write : "-";
   return isFile(path) ? { windowMs: FILE_WINDOW_MS } : { windowMs: PIPE_WINDOW_MS, isPrompt: true };
-}
-
-/** False for a pipe, a terminal, and what else somebody may read from at once. */
-function isFile(path: string): boolean {
-  try {
-    return (path === "-" ? fstatSync(STDOUT) : statSync(path)).isFile();
-  } catch {
-    // It is made, or opening it says what is wrong.
-    return true;
-  }
 }

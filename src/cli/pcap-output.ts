@@ -1,5 +1,5 @@
-import { existsSync, fstatSync } from "node:fs";
-import { access, constants, stat } from "node:fs/promises";
+import { existsSync, fstatSync, statSync } from "node:fs";
+import { access, constants } from "node:fs/promises";
 import { dirname } from "node:path";
 import { Writable } from "node:stream";
 import { finished } from "node:stream/promises";
@@ -7,6 +7,8 @@ import { FileOutput } from "../capture-file/file-output.ts";
 import { PcaptsError } from "../errors.ts";
 import { describeSystemError, isCausedBy } from "./error-text.ts";
 import { isNamedPipe, openNamedPipe } from "./named-pipe.ts";
+
+const STDOUT = 1;
 
 /** Where a consumer's pcap bytes go. */
 export interface PcapOutput {
@@ -35,13 +37,18 @@ export async function openPcapOutput(
   return { stream, close: () => closeStream(stream) };
 }
 
-/** True when `-w` names a file, or something that is not there yet, and no pipe or device. */
-export async function isFile(path: string): Promise<boolean> {
-  if (path === "-") return false;
-  return stat(path).then(
-    (found) => found.isFile(),
-    () => true,
-  );
+/**
+ * False for a pipe, a terminal, and what else somebody may read from at once.
+ *
+ * @param path as `-w` has it
+ */
+export function isFile(path: string): boolean {
+  try {
+    return (path === "-" ? fstatSync(STDOUT) : statSync(path)).isFile();
+  } catch {
+    // It is made, or opening it says what is wrong.
+    return true;
+  }
 }
 
 /**
@@ -80,12 +87,9 @@ function openNowhere(): Writable {
   return new Writable({ write: (_chunk, _encoding, done) => done() });
 }
 
-const STDOUT = 1;
-
 /** What was redirected into a file is brought to the disk like one. */
 function openStdout(): Writable {
-  const isFile = fstatSync(STDOUT).isFile();
-  return isFile
+  return isFile("-")
     ? new FileOutput(STDOUT, "standard output", 0, "", { staysOpen: true })
     : process.stdout;
 }

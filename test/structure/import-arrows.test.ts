@@ -21,7 +21,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ],
   // The option tables build options of these; only their types are needed.
   config: ["kafka", "packet", "bytes"],
-  pipeline: ["capture", "kafka", "spool", "capture-file", "packet", "bytes"],
+  pipeline: ["capture", "kafka", "spool", "storage", "capture-file", "packet", "bytes"],
   service: ["pipeline", "capture", "kafka", "packet", "bytes"],
   broker: ["kafka-wire", "storage", "packet", "bytes"],
   kafka: ["spool", "kafka-wire", "packet", "bytes"],
