@@ -14,6 +14,28 @@ export interface ByteSource {
   close(): Promise<void>;
 }
 
+/** Counts the bytes of a source as they are read. */
+export class CountedBytes implements ByteSource {
+  /** So many were read. */
+  readBytes = 0;
+  readonly #source: ByteSource;
+
+  /** @param source closed by `close()` */
+  constructor(source: ByteSource) {
+    this.#source = source;
+  }
+
+  async readInto(target: Uint8Array): Promise<number> {
+    const read = await this.#source.readInto(target);
+    this.readBytes += read;
+    return read;
+  }
+
+  close(): Promise<void> {
+    return this.#source.close();
+  }
+}
+
 /**
  * Reads an open file from where it stands, straight into the target.
  *

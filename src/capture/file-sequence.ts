@@ -3,8 +3,8 @@ import path from "node:path";
 import { PcaptsError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { readHeaderWord, type CaptureInterface, type FrameChunk } from "../packet/frame-chunk.ts";
-import { openFileSource, type FileSourceOptions } from "./file-source.ts";
-import type { CaptureCounters, FrameSource } from "./frame-source.ts";
+import { openFileSource, sizeOfFile, type FileSourceOptions } from "./file-source.ts";
+import type { CaptureCounters, FrameSource, ReadExtent } from "./frame-source.ts";
 import { openLoopedSource } from "./looped-source.ts";
 import { isNamedPipe } from "./pipe-bytes.ts";
 import { openPipeSource } from "./pipe-source.ts";
@@ -64,7 +64,8 @@ async function openSequence(
   const [first = "", ...others] = files;
   if (others.length === 0) return openLast(first, options);
   const source = await openFileSource(first, options);
-  return new FileSequence(source, others, options);
+  const sizes = await Promise.all(files.map(sizeOfFile));
+  return new FileSequence(source, others, sizes, options);
 }
 
 class FileSequence implements FrameSource {
@@ -72,14 +73,24 @@ class FileSequence implements FrameSource {
   readonly name: string;
   readonly interfaces: readonly CaptureInterface[];
   readonly #others: readonly string[];
+  /** Of all files, in bytes; undefined for what is no file. */
+  readonly #sizes: readonly (number | undefined)[];
   readonly #options: FileSequenceOptions;
   #current: FrameSource;
+  /** Of those before the current one. */
+  #bytesBefore = 0;
   #isStopped = false;
   #failure: unknown;
 
-  constructor(first: FrameSource, others: readonly string[], options: FileSequenceOptions) {
+  constructor(
+    first: FrameSource,
+    others: readonly string[],
+    sizes: readonly (number | undefined)[],
+    options: FileSequenceOptions,
+  ) {
     this.#current = first;
     this.#others = others;
+    this.#sizes = sizes;
     this.#options = options;
     this.name = `${first.name} and ${others.length} more`;
     this.interfaces = first.interfaces;
@@ -89,6 +100,7 @@ class FileSequence implements FrameSource {
     yield* this.#readCurrent();
     for (const [index, file] of this.#others.entries()) {
       if (this.#isStopped) break;
+      this.#bytesBefore += this.#sizes[index] ?? 0;
       try {
         const isLast = index === this.#others.length - 1;
         this.#current = await (isLast ? openLast : openFileSource)(file, this.#options);
@@ -109,6 +121,16 @@ class FileSequence implements FrameSource {
 
   counters(): CaptureCounters {
     return this.#current.counters();
+  }
+
+  extent(): ReadExtent {
+    return {
+      readBytes: this.#bytesBefore + (this.#current.extent?.()?.readBytes ?? 0),
+      totalBytes: this.#sizes.reduce(
+        (sum, size) => (sum === undefined || size === undefined ? undefined : sum + size),
+        0,
+      ),
+    };
   }
 
   async stop(): Promise<void> {

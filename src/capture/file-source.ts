@@ -1,10 +1,19 @@
 import { open, stat } from "node:fs/promises";
 import type { Readable } from "node:stream";
-import { fileBytes, streamBytes, type ByteSource } from "../capture-file/byte-source.ts";
-import { openCaptureReader, type CaptureReader } from "../capture-file/capture-reader.ts";
+import {
+  CountedBytes,
+  fileBytes,
+  streamBytes,
+  type ByteSource,
+} from "../capture-file/byte-source.ts";
+import {
+  openCaptureReader,
+  type CaptureReader,
+  type OpenCapture,
+} from "../capture-file/capture-reader.ts";
 import { PcaptsError } from "../errors.ts";
 import type { CaptureInterface, FrameChunk } from "../packet/frame-chunk.ts";
-import type { CaptureCounters, FrameSource } from "./frame-source.ts";
+import type { CaptureCounters, FrameSource, ReadExtent } from "./frame-source.ts";
 import { openPipe } from "./pipe-bytes.ts";
 import { describeReadError } from "./read-error.ts";
 
@@ -30,13 +39,29 @@ export async function openFileSource(
   options: FileSourceOptions = {},
 ): Promise<FrameSource> {
   const name = path === "-" ? "standard input" : path;
-  const bytes = path === "-" ? stdinBytes(options.stdin) : await openBytes(path);
+  const bytes = new CountedBytes(path === "-" ? stdinBytes(options.stdin) : await openBytes(path));
   try {
     const capture = await openCaptureReader(bytes, name, options.sensor);
-    return new FileSource(name, capture.bytes, capture.reader);
+    return new FileSource(name, capture, bytes, await sizeOfFile(path));
   } catch (error) {
     await bytes.close();
     throw error;
+  }
+}
+
+/**
+ * The size of a file.
+ *
+ * @param path a file, or `-` for standard input
+ * @returns bytes; undefined for what has no size, and where that cannot be known
+ */
+export async function sizeOfFile(path: string): Promise<number | undefined> {
+  if (path === "-") return undefined;
+  try {
+    const found = await stat(path);
+    return found.isFile() ? found.size : undefined;
+  } catch {
+    return undefined;
   }
 }
 
@@ -45,12 +70,21 @@ class FileSource implements FrameSource {
   readonly name: string;
   readonly #bytes: ByteSource;
   readonly #reader: CaptureReader;
+  readonly #counted: CountedBytes;
+  readonly #totalBytes: number | undefined;
   #isStopped = false;
 
-  constructor(name: string, bytes: ByteSource, reader: CaptureReader) {
+  constructor(
+    name: string,
+    { bytes, reader }: OpenCapture,
+    counted: CountedBytes,
+    totalBytes: number | undefined,
+  ) {
     this.name = name;
     this.#bytes = bytes;
     this.#reader = reader;
+    this.#counted = counted;
+    this.#totalBytes = totalBytes;
   }
 
   get interfaces(): readonly CaptureInterface[] {
@@ -78,6 +112,10 @@ class FileSource implements FrameSource {
       droppedByInterface: undefined,
       filtered: 0,
     };
+  }
+
+  extent(): ReadExtent {
+    return { readBytes: this.#counted.readBytes, totalBytes: this.#totalBytes };
   }
 
   async stop(): Promise<void> {

@@ -3,7 +3,7 @@ import type { Logger } from "../logger.ts";
 import { keepFrames, takeFrames } from "../packet/chunk-stages.ts";
 import type { CaptureInterface, FrameChunk } from "../packet/frame-chunk.ts";
 import { formatLinkType } from "../packet/link-types.ts";
-import type { CaptureCounters, FrameSource } from "./frame-source.ts";
+import type { CaptureCounters, FrameSource, ReadExtent } from "./frame-source.ts";
 import { compilePacketFilter, type PacketFilter } from "./packet-filter.ts";
 
 /** How the frames of a source are filtered. */
@@ -84,6 +84,10 @@ class FilteredSource implements FrameSource {
   counters(): CaptureCounters {
     const counters = this.#source.counters();
     return { ...counters, filtered: counters.filtered + this.#filtered };
+  }
+
+  extent(): ReadExtent | undefined {
+    return this.#source.extent?.();
   }
 
   stop(): Promise<void> {

@@ -17,6 +17,14 @@ export interface CaptureCounters {
   torn?: number;
 }
 
+/** How far files were read, in their own bytes, compressed or not. */
+export interface ReadExtent {
+  /** Up to the end of what was handed over; some more may have been read ahead. */
+  readonly readBytes: number;
+  /** Of all files, as often as they are read; undefined where nobody knows, as of a pipe. */
+  readonly totalBytes: number | undefined;
+}
+
 /**
  * Frames from an interface, a file or a feed, in chunks.
  *
@@ -39,6 +47,8 @@ export interface FrameSource {
   readonly hasSeveralInterfaces?: boolean;
   chunks(): AsyncIterable<FrameChunk>;
   counters(): CaptureCounters;
+  /** How far it was read; what is no file has no such thing. */
+  extent?(): ReadExtent | undefined;
   /** Takes no more frames; resolves when the device or file is closed. Safe in every state, repeatedly. */
   stop(): Promise<void>;
 }

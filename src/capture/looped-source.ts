@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { PcaptsError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { CaptureInterface, FrameChunk } from "../packet/frame-chunk.ts";
-import type { CaptureCounters, FrameSource } from "./frame-source.ts";
+import type { CaptureCounters, FrameSource, ReadExtent } from "./frame-source.ts";
 
 /** Files of so many bytes of frames together are kept in memory, so that they need not be opened again. */
 const KEPT_BYTES = 8 * 1024 * 1024;
@@ -48,7 +48,10 @@ class LoopedSource implements FrameSource {
   #current: FrameSource;
   #isStopped = false;
   #failure: PcaptsError | undefined;
-  #recalledBytes = 0;
+  /** Loops that are over. */
+  #loopsDone = 0;
+  /** Bytes of frames that came out of memory in this loop, and since others had a turn. */
+  #recalled = { inLoop: 0, sinceTurn: 0 };
 
   constructor(
     first: FrameSource,
@@ -77,6 +80,8 @@ class LoopedSource implements FrameSource {
     if (frames === 0) logger.warn(`There is no frame in "${this.name}": it is not read again`);
     const wanted = frames === 0 ? 1 : loops;
     for (let loop = 2; loop <= wanted && !this.#isStopped; loop++) {
+      this.#loopsDone = loop - 1;
+      this.#recalled.inLoop = 0;
       this.#options.onNextFile?.();
       yield* this.#memory.isWhole ? this.#recall() : this.#readAgain();
     }
@@ -85,6 +90,19 @@ class LoopedSource implements FrameSource {
 
   counters(): CaptureCounters {
     return this.#current.counters();
+  }
+
+  extent(): ReadExtent | undefined {
+    const { readBytes = 0, totalBytes } = this.#current.extent?.() ?? {};
+    if (totalBytes === undefined) return undefined;
+    const { loops } = this.#options;
+    const { isWhole, bytes } = this.#memory;
+    const inLoop =
+      isWhole && this.#loopsDone > 0 ? (totalBytes * this.#recalled.inLoop) / bytes : readBytes;
+    return {
+      readBytes: this.#loopsDone * totalBytes + inLoop,
+      totalBytes: loops === Infinity ? undefined : loops * totalBytes,
+    };
   }
 
   async stop(): Promise<void> {
@@ -116,12 +134,13 @@ class LoopedSource implements FrameSource {
     for (const [index, chunks] of this.#memory.files.entries()) {
       if (index > 0) this.#options.onNextFile?.();
       for (const chunk of chunks) {
-        this.#recalledBytes += chunk.bytes.length;
-        if (this.#recalledBytes > TURN_BYTES) {
-          this.#recalledBytes = 0;
+        this.#recalled.sinceTurn += chunk.bytes.length;
+        if (this.#recalled.sinceTurn > TURN_BYTES) {
+          this.#recalled.sinceTurn = 0;
           await nextTurn();
         }
         if (this.#isStopped) return;
+        this.#recalled.inLoop += chunk.bytes.length;
         yield chunk;
       }
     }
@@ -132,7 +151,7 @@ class LoopedSource implements FrameSource {
 class ChunkMemory {
   files: FrameChunk[][] = [[]];
   isWhole = true;
-  #bytes = 0;
+  bytes = 0;
 
   beginFile(): void {
     this.files.push([]);
@@ -140,8 +159,8 @@ class ChunkMemory {
 
   keep(chunk: FrameChunk): void {
     if (!this.isWhole) return;
-    this.#bytes += chunk.bytes.length;
-    if (this.#bytes > KEPT_BYTES) {
+    this.bytes += chunk.bytes.length;
+    if (this.bytes > KEPT_BYTES) {
       this.isWhole = false;
       this.files = [];
       return;

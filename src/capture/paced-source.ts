@@ -7,7 +7,7 @@ import {
   type CaptureInterface,
   type FrameChunk,
 } from "../packet/frame-chunk.ts";
-import type { CaptureCounters, FrameSource } from "./frame-source.ts";
+import type { CaptureCounters, FrameSource, ReadExtent } from "./frame-source.ts";
 import { describeReplay } from "./replay-report.ts";
 import { ReplaySchedule } from "./replay-schedule.ts";
 import type { ReplayTimeline } from "./replay-timeline.ts";
@@ -54,6 +54,8 @@ class PacedSource implements FrameSource {
   readonly #logger: Logger;
   readonly #clock: ReplayClock;
   readonly #stopping = new AbortController();
+  /** Where the present chunk begins and ends in the files, and how much of it was handed over, 0 to 1. */
+  #chunk = { start: 0, end: 0, share: 0 };
 
   constructor(source: FrameSource, timeline: ReplayTimeline, logger: Logger, clock: ReplayClock) {
     this.kind = source.kind;
@@ -74,7 +76,11 @@ class PacedSource implements FrameSource {
 
   async *chunks(): AsyncGenerator<FrameChunk, void, void> {
     try {
-      for await (const chunk of this.#source.chunks()) yield* this.#pace(chunk);
+      for await (const chunk of this.#source.chunks()) {
+        const end = this.#source.extent?.()?.readBytes ?? 0;
+        this.#chunk = { start: this.#chunk.end, end, share: 0 };
+        yield* this.#pace(chunk);
+      }
     } finally {
       const { message, isSlow } = describeReplay(this.#timeline.pace, this.#schedule);
       this.#logger[isSlow ? "warn" : "info"](message);
@@ -83,6 +89,13 @@ class PacedSource implements FrameSource {
 
   counters(): CaptureCounters {
     return this.#source.counters();
+  }
+
+  extent(): ReadExtent | undefined {
+    const extent = this.#source.extent?.();
+    if (extent === undefined) return undefined;
+    const { start, end, share } = this.#chunk;
+    return { ...extent, readBytes: start + share * (end - start) };
   }
 
   async stop(): Promise<void> {
@@ -112,7 +125,9 @@ class PacedSource implements FrameSource {
         if (frame < frameCount) dueMs = this.#placeFrame(chunk, offset);
       } while (frame < frameCount && dueMs <= limitMs);
       this.#schedule.sent(lastDueMs);
+      this.#chunk.share = offset / bytes.length;
       yield sliceFrames(chunk, start, { frame, offset });
+      this.#schedule.gone(this.#clock.nowMs());
     }
   }
 

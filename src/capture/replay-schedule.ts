@@ -1,12 +1,15 @@
 /**
- * Frames of so much of the replay go at once at most. Two such bursts may end up beside each other, when
- * the machine stood still while the first was taken, and the next ms may bring 2 more of what is late:
- * 10 ms of frames together.
+ * Frames of so much of the replay go within a ms at most; below 10 ms, both ends being counted. Fewer
+ * were too few on a machine with ten times as much to do as it can, where a wait takes 20 ms.
  */
-const LONGEST_BURST_MS = 4;
+const LONGEST_BURST_MS = 9;
+const BURST_WITHIN_MS = 1;
 
 /** How much faster than asked for what is late is caught up: whoever runs half of the time keeps up. */
 const CATCH_UP_SPEED = 2;
+
+/** For less than this the event loop turns instead: a timer would bring too few frames at a time. */
+const SHORTEST_TIMER_MS = 0.25;
 
 /** What is later than this is not caught up: an outage is not made up for minutes. */
 const MOST_CATCH_UP_MS = 10_000;
@@ -23,7 +26,7 @@ const MOST_CATCH_UP_MS = 10_000;
  *                             ╱╱
  *                           ╱ ╱   twice as fast
  *             due → ╱     ╱ ╱
- *                 ╱   ┌ ╱       at most 4 ms at once
+ *                 ╱   ┌ ╱       at most 9 ms at once
  *               ╱─────┘
  *             ╱  stall
  *           ╱
@@ -38,6 +41,9 @@ export class ReplaySchedule {
   /** When it was last looked at how far frames may go, and how far that was. */
   #lookedMs = 0;
   #reachedMs = 0;
+  /** Bursts of the last ms: when their first frame was due, and when they were gone. Oldest first. */
+  readonly #recent: { readonly dueMs: number; readonly goneMs: number }[] = [];
+  #burstDueMs = 0;
 
   /** ms from the first frame to the last, by the clock. */
   takenMs = 0;
@@ -63,11 +69,18 @@ export class ReplaySchedule {
     const tooLateMs = nowMs - this.#anchorMs - dueMs - MOST_CATCH_UP_MS;
     if (tooLateMs > 0) this.#anchorMs += tooLateMs;
     const caughtUpMs = this.#reachedMs + (nowMs - this.#lookedMs) * CATCH_UP_SPEED;
-    const reachMs = Math.min(nowMs - this.#anchorMs, caughtUpMs);
+    while (this.#recent.length > 0 && nowMs - this.#recent[0]!.goneMs >= BURST_WITHIN_MS) {
+      this.#recent.shift();
+    }
+    const burstEndMs = (this.#recent[0]?.dueMs ?? dueMs) + LONGEST_BURST_MS;
+    const reachMs = Math.min(nowMs - this.#anchorMs, caughtUpMs, burstEndMs);
     this.#lookedMs = nowMs;
-    this.#reachedMs = dueMs > reachMs ? reachMs : Math.min(reachMs, dueMs + LONGEST_BURST_MS);
-    if (dueMs <= reachMs) this.lateMs = Math.max(this.lateMs, nowMs - this.#startedMs - dueMs);
-    return this.#reachedMs;
+    this.#reachedMs = reachMs;
+    if (dueMs <= reachMs) {
+      this.#burstDueMs = dueMs;
+      this.lateMs = Math.max(this.lateMs, nowMs - this.#startedMs - dueMs);
+    }
+    return reachMs;
   }
 
   /**
@@ -79,7 +92,8 @@ export class ReplaySchedule {
   waitMs(dueMs: number): number {
     const untilDueMs = this.#anchorMs + dueMs - this.#lookedMs;
     const caughtUpMs = (dueMs - this.#reachedMs) / CATCH_UP_SPEED;
-    return untilDueMs > caughtUpMs ? Math.ceil(untilDueMs) : Math.floor(caughtUpMs);
+    if (untilDueMs > caughtUpMs) return Math.ceil(untilDueMs);
+    return caughtUpMs < SHORTEST_TIMER_MS ? 0 : Math.ceil(caughtUpMs);
   }
 
   /**
@@ -90,5 +104,15 @@ export class ReplaySchedule {
   sent(dueMs: number): void {
     this.wantedMs = dueMs;
     this.takenMs = this.#lookedMs - (this.#startedMs ?? this.#lookedMs);
+  }
+
+  /**
+   * Notes that they are gone, which may be long after: the machine may stand still meanwhile, and the
+   * next burst must not be right behind them.
+   *
+   * @param nowMs of the same clock
+   */
+  gone(nowMs: number): void {
+    this.#recent.push({ dueMs: this.#burstDueMs, goneMs: nowMs });
   }
 }

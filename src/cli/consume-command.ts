@@ -6,6 +6,7 @@ import type { ConsumeSummary } from "../pipeline/pipeline-options.ts";
 import type { CommandContext } from "./command-context.ts";
 import { readConsumeOptions } from "./consume-options.ts";
 import { checkFilePath, isFile, openPcapOutput } from "./pcap-output.ts";
+import { wantsProgress } from "./progress-line.ts";
 import { type RunReport, runToEnd } from "./run-to-end.ts";
 import { openRunService } from "./run-service.ts";
 import { formatConsumeSummary } from "./summary-text.ts";
@@ -79,6 +80,7 @@ export async function consumeCommand(line: CommandLine, context: CommandContext)
   const report: RunReport<ConsumeSummary> = {
     format: formatConsumeSummary,
     intervalMs: values["stats-interval"] * 1000,
+    showsProgress: (values["exit-at-end"] || values.to !== undefined) && wantsProgress(values),
     judge: ({ otherLinkType }) => (otherLinkType > 0 ? 1 : 0),
     isAbandoned: () => closed,
   };

@@ -1,6 +1,7 @@
 import { pino, type DestinationStream } from "pino";
 import type { Logger } from "../logger.ts";
 import { debugContextOf } from "./debug-context.ts";
+import { StatusLine } from "./status-line.ts";
 
 const STDERR = 2;
 
@@ -16,6 +17,8 @@ export interface LoggingOptions {
   readonly color: boolean;
   /** File that messages are appended to; default standard error. */
   readonly file?: string;
+  /** Standard error is a terminal that a line can be rewritten on; text only. */
+  readonly isTerminal?: boolean;
 }
 
 /** Counters by name, null being unknown, and what they are of. */
@@ -38,6 +41,12 @@ export interface CommandLogger extends Logger {
    * @param contexts librdkafka's words; undefined or `all` among them: every message
    */
   limitDebug(contexts: readonly string[] | undefined): void;
+  /**
+   * Rewrites the last line of the terminal, below all messages; without a terminal nothing is written.
+   *
+   * @param line is cut to the width of the terminal; "" takes it away
+   */
+  showStatus(line: string): void;
 }
 
 /**
@@ -48,7 +57,9 @@ export interface CommandLogger extends Logger {
  *   `2026-01-31 09:30:00.123 INFO: message`, in the local zone, and one for the journal `<6>message`
  */
 export async function createLogger(options: LoggingOptions): Promise<CommandLogger> {
-  const destination = await openDestination(options);
+  const { format, isTerminal = false } = options;
+  const status = format === "text" && isTerminal ? new StatusLine() : undefined;
+  const destination = await openDestination(options, status);
   const logger = pino(
     {
       level: options.level.toLowerCase(),
@@ -79,15 +90,15 @@ export async function createLogger(options: LoggingOptions): Promise<CommandLogg
     limitDebug: (contexts) => {
       wanted = contexts === undefined || contexts.includes("all") ? undefined : new Set(contexts);
     },
+    showStatus: (line) => status?.show(line),
     isDebugEnabled: () => options.level === "DEBUG",
   };
 }
 
-async function openDestination({
-  format,
-  color,
-  file,
-}: LoggingOptions): Promise<DestinationStream> {
+async function openDestination(
+  { format, color, file }: LoggingOptions,
+  status: StatusLine | undefined,
+): Promise<DestinationStream> {
   const raw = pino.destination({ dest: file ?? STDERR, append: true, sync: true });
   raw.on("error", ignoreClosed);
   switch (format) {
@@ -97,7 +108,7 @@ async function openDestination({
       return { write: (line) => raw.write(formatForJournal(line)) };
     case "text": {
       const write = await openText(color);
-      return { write: (line) => raw.write(write(line)) };
+      return { write: (line) => raw.write(status?.above(write(line)) ?? write(line)) };
     }
   }
 }

@@ -179,6 +179,7 @@ async function openLogger(
     level: values["log-level"],
     format: values["log-format"],
     color: process.stderr.isTTY && !process.env["NO_COLOR"],
+    isTerminal: process.stderr.isTTY && process.env["TERM"] !== "dumb",
   });
   // Node's own warnings are about this program's inside, not about anything a user did.
   process.removeAllListeners("warning");

@@ -14,6 +14,7 @@ import type { CommandContext } from "./command-context.ts";
 import { readKafkaSettings } from "./command-settings.ts";
 import { openSource, snapLengthOf } from "./open-source.ts";
 import { dropPrivileges, findUser } from "./privileges.ts";
+import { wantsProgress } from "./progress-line.ts";
 import { listFields, type PartReport, runToEnd } from "./run-to-end.ts";
 import { openRunService } from "./run-service.ts";
 import { formatInterfaceCounters, formatProduceSummary } from "./summary-text.ts";
@@ -100,6 +101,7 @@ async function produce(
       format: formatProduceSummary,
       listParts: () => (interfaces.length < 2 ? [] : interfaces.map(reportInterface)),
       intervalMs: values["stats-interval"] * 1000,
+      showsProgress: values.read.length > 0 && wantsProgress(values),
       judge: (summary) => judgeLedger(summary, logger),
     },
     context,

@@ -9,4 +9,5 @@ export const quietLogger: CommandLogger = {
   answer: ignore,
   report: ignore,
   limitDebug: ignore,
+  showStatus: ignore,
 };

@@ -4,6 +4,7 @@ import type { CommandContext } from "./command-context.ts";
 import { answerCountersSignal } from "./counters-signal.ts";
 import { exitStatusOf, formatError, isCausedBy } from "./error-text.ts";
 import type { LogFields } from "./logging.ts";
+import { showProgress } from "./progress-line.ts";
 
 /** Counters of one of several interfaces. */
 export interface PartReport {
@@ -21,6 +22,8 @@ export interface RunReport<Summary extends object> {
   readonly intervalMs: number;
   /** Exit status of a run that ended in order; says what was wrong, if anything. */
   readonly judge: (summary: Summary) => number;
+  /** How far it has come is shown on a terminal. Default: it is not. */
+  readonly showsProgress?: boolean;
   /** True when nobody wants to know any more; the exit status then is 0. */
   readonly isAbandoned?: () => boolean;
 }
@@ -47,8 +50,9 @@ export async function runToEnd<Summary extends object>(
   answerCountersSignal(() => print("answer", run.summary()));
   const { intervalMs } = report;
   const timer = intervalMs > 0 && setInterval(() => print("report", run.summary()), intervalMs);
+  const hideProgress = report.showsProgress === true ? showProgress(run, logger) : () => {};
   try {
-    const summary = await run.done;
+    const summary = await run.done.finally(hideProgress);
     if (report.isAbandoned?.() === true) return 0;
     print("report", summary);
     return report.judge(summary);

@@ -246,6 +246,13 @@ export const OPTION_TABLE = [
     help: "seconds until frames that go in and do not come out are trouble, for --metrics and systemd",
   },
   {
+    long: "no-progress",
+    short: "-q",
+    mode: "both",
+    value: { type: "switch" },
+    help: "show no progress on a terminal, as -q of dumpcap and tcpreplay",
+  },
+  {
     long: "linktype",
     short: "-y",
     mode: "both",

@@ -176,6 +176,11 @@ export class Fetcher {
     return !this.#positions.has(partition) && (this.#undelivered.get(partition) ?? 0) === 0;
   }
 
+  /** The offset to stop at of a partition; undefined reads on for ever. */
+  endOf(partition: number): bigint | undefined {
+    return this.#until?.get(partition);
+  }
+
   /** True when all that was there of a partition when it was last asked for was handed over. */
   isAtEnd(partition: number): boolean {
     return this.#atEnd.has(partition) && (this.#undelivered.get(partition) ?? 0) === 0;

@@ -76,6 +76,15 @@ export function forEachFrame(chunk: FrameChunk, visit: FrameVisitor): void {
 }
 
 /**
+ * Captured bytes of the frames of a chunk, without their headers.
+ *
+ * @param chunk whole frames
+ */
+export function frameBytesOf({ bytes, frameCount }: FrameChunk): number {
+  return bytes.length - frameCount * FRAME_HEADER_BYTES;
+}
+
+/**
  * Reads one u32 of a frame header.
  *
  * @param at position of the field: 0 seconds, 4 fraction, 8 captured length, 12 wire length, each

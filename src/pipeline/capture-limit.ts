@@ -6,6 +6,8 @@ const PCAP_FILE_HEADER_BYTES = 24;
 
 /** Ends a capture after so many frames, or when a pcap file of its frames has reached a size. */
 export class CaptureLimit {
+  readonly #frames: number;
+  readonly #bytes: number;
   #framesLeft: number;
   #bytesLeft: number;
 
@@ -14,16 +16,24 @@ export class CaptureLimit {
    * @param limits the other limits, of which the one that is reached first counts
    */
   constructor(maxPackets: number, limits: CaptureLimits) {
-    this.#framesLeft = Math.min(
-      maxPackets === 0 ? Infinity : maxPackets,
-      limits.packets ?? Infinity,
-    );
-    this.#bytesLeft = (limits.fileBytes ?? Infinity) - PCAP_FILE_HEADER_BYTES;
+    this.#frames = Math.min(maxPackets === 0 ? Infinity : maxPackets, limits.packets ?? Infinity);
+    this.#bytes = (limits.fileBytes ?? Infinity) - PCAP_FILE_HEADER_BYTES;
+    this.#framesLeft = this.#frames;
+    this.#bytesLeft = this.#bytes;
   }
 
   /** True when there is nothing more to take. */
   get isReached(): boolean {
     return this.#framesLeft <= 0 || this.#bytesLeft <= 0;
+  }
+
+  /** How near the nearest limit is, 0 to 1; undefined without limits. */
+  get share(): number | undefined {
+    const shares = [
+      ...(this.#frames === Infinity ? [] : [1 - this.#framesLeft / this.#frames]),
+      ...(this.#bytes === Infinity ? [] : [1 - this.#bytesLeft / this.#bytes]),
+    ];
+    return shares.length === 0 ? undefined : Math.max(...shares);
   }
 
   /**

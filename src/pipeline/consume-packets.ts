@@ -22,9 +22,10 @@ import { TopicFilter } from "./topic-filter.ts";
 import { TopicReading } from "./topic-reading.ts";
 import { asOutputError } from "./output-error.ts";
 import { formatEndOfPartition } from "./packet-text.ts";
-import type { ConsumeOptions, ConsumeSummary } from "./pipeline-options.ts";
+import type { ConsumeOptions, ConsumeSummary, RunProgress } from "./pipeline-options.ts";
 import type { ConsumerRun, ConsumerStatus } from "./run-status.ts";
 import { readAsMember } from "./read-as-member.ts";
+import { furthest } from "./read-progress.ts";
 
 /** How often a topic that is missing is looked for. */
 const TOPIC_POLL_MS = 500;
@@ -71,6 +72,8 @@ interface Extent {
   readonly leaders: readonly number[];
   readonly begin: ReadonlyMap<number, bigint>;
   readonly end: ReadonlyMap<number, bigint>;
+  /** Where what was captured before `--to` probably ends, where that is past. */
+  readonly endOfRange: ReadonlyMap<number, bigint> | undefined;
 }
 
 class ConsumeRun implements ConsumerRun {
@@ -93,7 +96,7 @@ class ConsumeRun implements ConsumerRun {
   #fetcher: Fetcher | undefined;
   #reading: TopicReading | undefined;
   /** Counts of readings that are over: a group that changes begins another. */
-  readonly #before = { late: 0, outOfRange: 0 };
+  readonly #before = { late: 0, outOfRange: 0, bytes: 0 };
   #foreign = 0;
   #silenceTimer: NodeJS.Timeout | undefined;
   #rangeTimer: NodeJS.Timeout | undefined;
@@ -173,6 +176,16 @@ class ConsumeRun implements ConsumerRun {
     };
   }
 
+  progress(): RunProgress {
+    const { maxPackets } = this.#options;
+    const { written } = this.#output;
+    return {
+      frames: written,
+      bytes: this.#before.bytes + (this.#reading?.bytes ?? 0),
+      share: furthest(this.#reading?.share, maxPackets > 0 ? written / maxPackets : undefined),
+    };
+  }
+
   async #run(): Promise<ConsumeSummary> {
     const { kafka, linkType, headerNow } = this.#options;
     const transport = createTransport(kafka, this.#logger);
@@ -223,12 +236,15 @@ class ConsumeRun implements ConsumerRun {
     this.#isTopicKnown = true;
     this.#output.beginAnyLinkType();
     const allPartitions = [...leaders.keys()];
-    const [begin, end] = await Promise.all([
+    const [begin, end, endOfRange] = await Promise.all([
       this.#listOffsets(transport, leaders, allPartitions, "begin"),
       this.#listOffsets(transport, leaders, allPartitions, "end"),
+      this.#isRangeOver
+        ? this.#listOffsets(transport, leaders, allPartitions, { timestampMs: this.#rangeEndMs })
+        : undefined,
     ]);
     // The end of a topic that was not there when the run began is its beginning.
-    const extent: Extent = { leaders, begin, end: isNew ? begin : end };
+    const extent: Extent = { leaders, begin, end: isNew ? begin : end, endOfRange };
     if (this.#output.needsLinkType) {
       const linkType = await persistently(
         `look at the last frame of topic "${topic}"`,
@@ -303,15 +319,19 @@ class ConsumeRun implements ConsumerRun {
 
   /** True when frames that are asked for cannot come any more behind what is there now. */
   get #isRangeOver(): boolean {
-    const { range } = this.#options;
-    return range?.toMicros !== undefined && Date.now() > range.toMicros / 1000 + RANGE_SLACK_MS;
+    return Date.now() > this.#rangeEndMs;
+  }
+
+  /** By then every frame that was captured within the range is in the topic; Infinity without an end. */
+  get #rangeEndMs(): number {
+    const { toMicros } = this.#options.range ?? {};
+    return toMicros === undefined ? Infinity : Math.ceil(toMicros / 1000) + RANGE_SLACK_MS;
   }
 
   /** When the end of the range is past, what is there then is all there is of it. */
   #watchRange(transport: Transport, extent: Extent): void {
-    const { range, exitAtEnd } = this.#options;
-    if (range?.toMicros === undefined || exitAtEnd || this.#isRangeOver) return;
-    const waitMs = range.toMicros / 1000 + RANGE_SLACK_MS - Date.now() + 1;
+    if (this.#rangeEndMs === Infinity || this.#options.exitAtEnd || this.#isRangeOver) return;
+    const waitMs = this.#rangeEndMs - Date.now() + 1;
     this.#rangeTimer = setTimeout(
       () => {
         if (!this.#isRangeOver) return this.#watchRange(transport, extent);
@@ -330,7 +350,7 @@ class ConsumeRun implements ConsumerRun {
 
   #createReading(
     transport: Transport,
-    { leaders, end }: Extent,
+    { leaders, end, endOfRange }: Extent,
     start: ReadonlyMap<number, bigint>,
     done?: ReadonlyMap<number, readonly OffsetSpan[]>,
   ): TopicReading {
@@ -338,6 +358,7 @@ class ConsumeRun implements ConsumerRun {
       this.#options;
     this.#before.late += this.#reading?.late ?? 0;
     this.#before.outOfRange += this.#reading?.outOfRange ?? 0;
+    this.#before.bytes += this.#reading?.bytes ?? 0;
     const until = exitAtEnd || this.#isRangeOver ? (this.#rangeEnd ?? end) : undefined;
     this.#fetcher = new Fetcher({
       transport,
@@ -379,6 +400,7 @@ class ConsumeRun implements ConsumerRun {
       goneUntil: this.#reading?.goneUntil,
       onEndOfPartition: (partition, offset) =>
         prettyPrint?.print(formatEndOfPartition(prettyPrint.format, topic, partition, offset)),
+      expectedEnd: endOfRange,
     });
     this.#reading = reading;
     return reading;
@@ -425,12 +447,14 @@ class ConsumeRun implements ConsumerRun {
   }
 
   /** Partitions that came during the run were empty when it began: their beginning was their end. */
-  async #addPartitions(transport: Transport, { leaders, begin, end }: Extent): Promise<Extent> {
+  async #addPartitions(transport: Transport, extent: Extent): Promise<Extent> {
+    const { leaders, begin, end } = extent;
     const { kafka, topic } = this.#options;
     const now = (await findTopic(transport, topic, kafka, this.#stopping.signal)) ?? leaders;
     const added = [...now.keys()].slice(leaders.length);
     const first = await this.#listOffsets(transport, now, added, "begin");
     return {
+      ...extent,
       leaders: now,
       begin: new Map([...begin, ...first]),
       end: new Map([...end, ...first]),

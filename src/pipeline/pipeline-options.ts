@@ -135,6 +135,16 @@ export interface ConsumeOptions {
   readonly observer?: ClientObserver | undefined;
 }
 
+/** How far a run has come. */
+export interface RunProgress {
+  /** Frames taken to be published, or written. */
+  readonly frames: number;
+  /** Captured bytes of frames that were read. */
+  readonly bytes: number;
+  /** 0 to 1; undefined where nobody knows when it will end. */
+  readonly share: number | undefined;
+}
+
 /** A producer or consumer at work. */
 export interface Run<Summary> {
   /** Resolves when the run has ended in order; rejects with a `PcaptsError`. */
@@ -143,6 +153,8 @@ export interface Run<Summary> {
   stop(): void;
   /** Counters as they stand now. */
   summary(): Summary;
+  /** How far it has come. */
+  progress(): RunProgress;
 }
 
 /**

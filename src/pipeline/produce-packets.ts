@@ -13,15 +13,16 @@ import type { Logger } from "../logger.ts";
 import { SpoolDirectory } from "../spool/spool-directory.ts";
 import { Spool } from "../spool/spool.ts";
 import { cutFrames, dropFrames } from "../packet/chunk-stages.ts";
-import { readHeaderWord } from "../packet/frame-chunk.ts";
+import { frameBytesOf, readHeaderWord } from "../packet/frame-chunk.ts";
 import type { FrameChunk } from "../packet/frame-chunk.ts";
 import { CaptureLimit } from "./capture-limit.ts";
 import { LedgerTopic } from "./ledger-topic.ts";
 import { Overload } from "./overload.ts";
+import { furthest } from "./read-progress.ts";
 import { OwnTraffic } from "./own-traffic.ts";
 import { DeliveryPrinter, printReceived } from "./print-packets.ts";
 import { asOutputError } from "./output-error.ts";
-import type { ProduceOptions, ProduceSummary } from "./pipeline-options.ts";
+import type { ProduceOptions, ProduceSummary, RunProgress } from "./pipeline-options.ts";
 import type { ProducerRun, ProducerStatus } from "./run-status.ts";
 
 /**
@@ -59,6 +60,7 @@ class ProduceRun implements ProducerRun {
   #ownTraffic: OwnTraffic | undefined;
   #publishFailure: unknown;
   #captured = 0;
+  #capturedBytes = 0;
   #droppedHere = 0;
   readonly #overload: Overload | undefined;
   #spoolDirectory: SpoolDirectory | undefined;
@@ -67,6 +69,8 @@ class ProduceRun implements ProducerRun {
   /** What a run that is over has left in the spool. */
   #leftInSpool: number | undefined;
   #isAgeTold = false;
+  readonly #limit: CaptureLimit;
+  #shareOfTime: () => number | undefined = () => undefined;
 
   constructor(source: FrameSource, options: ProduceOptions, logger: Logger) {
     this.#source = source;
@@ -75,6 +79,7 @@ class ProduceRun implements ProducerRun {
     const { overload } = options;
     this.#overload =
       overload === undefined || source.kind === "file" ? undefined : new Overload(overload, logger);
+    this.#limit = new CaptureLimit(options.maxPackets, options.limits ?? {});
     this.done = this.#run();
   }
 
@@ -133,6 +138,16 @@ class ProduceRun implements ProducerRun {
       isTopicKnown: this.#publisher !== undefined,
       isCapturing: this.#isCapturing,
       queuedBytes: this.#publisher?.heldBytes ?? 0,
+    };
+  }
+
+  progress(): RunProgress {
+    const { readBytes = 0, totalBytes } = this.#source.extent?.() ?? {};
+    const ofFiles = totalBytes === undefined ? undefined : readBytes / Math.max(totalBytes, 1);
+    return {
+      frames: this.#captured,
+      bytes: this.#capturedBytes,
+      share: furthest(ofFiles, this.#limit.share, this.#shareOfTime()),
     };
   }
 
@@ -266,9 +281,9 @@ class ProduceRun implements ProducerRun {
   }
 
   async #publishChunks(publisher: Publisher, topic: PublishableTopic): Promise<void> {
-    const { maxPackets, limits = {}, snapLengthBytes, prettyPrint } = this.#options;
-    const limit = new CaptureLimit(maxPackets, limits);
-    const endOfTime = this.#stopAfter(limits.durationMs);
+    const { limits, snapLengthBytes, prettyPrint } = this.#options;
+    const limit = this.#limit;
+    const endOfTime = this.#stopAfter(limits?.durationMs);
     try {
       for await (const taken of this.#startChunks()) {
         let chunk: FrameChunk = taken;
@@ -280,6 +295,7 @@ class ProduceRun implements ProducerRun {
         chunk = limit.take(chunk);
         if (prettyPrint !== undefined) printReceived(prettyPrint, chunk, this.#captured);
         this.#captured += chunk.frameCount;
+        this.#capturedBytes += frameBytesOf(chunk);
         await this.#publish(publisher, chunk);
         if (limit.isReached) break;
       }
@@ -310,6 +326,7 @@ class ProduceRun implements ProducerRun {
     const over = new AbortController();
     if (durationMs === undefined) return over;
     const endMs = performance.now() + durationMs;
+    this.#shareOfTime = () => 1 - Math.max(0, endMs - performance.now()) / durationMs;
     const wait = (): void => {
       const leftMs = endMs - performance.now();
       if (leftMs <= 0) {

@@ -3,6 +3,7 @@ import type { Fetcher } from "../kafka/fetcher.ts";
 import type { FrameOrdering } from "./pipeline-options.ts";
 import { FrameOrder } from "./order-frames.ts";
 import { asReadChunk, type ReadChunk } from "./read-chunk.ts";
+import { ReadProgress } from "./read-progress.ts";
 import type { FetchedChunk } from "../kafka/frame-decoder.ts";
 import type { OrderPatience } from "./release-rule.ts";
 import type { TopicFilter } from "./topic-filter.ts";
@@ -14,6 +15,8 @@ export interface TopicReadingSetup {
   readonly start: ReadonlyMap<number, bigint>;
   readonly filter: TopicFilter | undefined;
   readonly order: FrameOrdering | undefined;
+  /** Where each partition probably has nothing more that is asked for, if anybody knows. */
+  readonly expectedEnd?: ReadonlyMap<number, bigint> | undefined;
   /** The end of each partition is known, so that order may wait for all of them. */
   readonly isFinite: boolean;
   /** In a group: what is not given out here, another member reads. */
@@ -30,11 +33,13 @@ export interface TopicReadingSetup {
 export class TopicReading {
   readonly #setup: TopicReadingSetup;
   readonly #order: FrameOrder | undefined;
+  readonly #progress: ReadProgress;
   #isStopped = false;
 
   constructor(setup: TopicReadingSetup) {
     this.#setup = setup;
     const { fetcher, start, order, isShared, stopMs, goneUntil, onEndOfPartition } = setup;
+    this.#progress = new ReadProgress(start);
     if (order === undefined) return;
     this.#order = new FrameOrder(
       {
@@ -84,6 +89,23 @@ export class TopicReading {
     else this.#order.noteEnd(partition, offset);
   }
 
+  /** Captured bytes of the frames that were dealt with. */
+  get bytes(): number {
+    return this.#progress.bytes;
+  }
+
+  /** How much of what is to be read was dealt with, 0 to 1; undefined where nobody knows the end. */
+  get share(): number | undefined {
+    const { fetcher, expectedEnd } = this.#setup;
+    return this.#progress.share((partition, position) => {
+      const expected = expectedEnd?.get(partition);
+      return {
+        isFinished: fetcher.isFinished(partition, position),
+        end: expected !== undefined && expected > position ? expected : fetcher.endOf(partition),
+      };
+    });
+  }
+
   /**
    * Each chunk's bytes are valid until the next is asked for. All chunks have to be dealt with: where order
    * is kept, some come after a stop, too.
@@ -91,13 +113,9 @@ export class TopicReading {
    * @throws PcaptsError when reading cannot go on
    */
   async *chunks(): AsyncGenerator<ReadChunk, void, void> {
-    if (this.#order !== undefined) {
-      yield* this.#order.chunks();
-      return;
-    }
-    for await (const chunk of this.#filtered()) {
-      if (this.#isStopped) return;
-      yield asReadChunk(chunk);
+    for await (const chunk of this.#order?.chunks() ?? this.#unordered()) {
+      yield chunk;
+      this.#progress.note(chunk);
     }
   }
 
@@ -106,6 +124,13 @@ export class TopicReading {
     this.#isStopped = true;
     this.#order?.stop();
     this.#setup.fetcher.stop();
+  }
+
+  async *#unordered(): AsyncGenerator<ReadChunk, void, void> {
+    for await (const chunk of this.#filtered()) {
+      if (this.#isStopped) return;
+      yield asReadChunk(chunk);
+    }
   }
 
   async *#filtered(): AsyncGenerator<FetchedChunk, void, void> {

@@ -16,6 +16,7 @@ const silent: CommandLogger = {
   answer: () => {},
   report: () => {},
   limitDebug: () => {},
+  showStatus: () => {},
 };
 
 async function resolve(

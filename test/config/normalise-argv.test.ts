@@ -128,7 +128,7 @@ test("normaliseArgv() refuses a value where none is wanted", () => {
 test("normaliseArgv() suggests the nearest flag", () => {
   refused("--kafka-boker x", /"--kafka-boker" is not known; did you mean --kafka-broker\?$/);
   refused("--topik=x", /Flag "--topik" is not known/);
-  refused("-q", /^Flag "-q" is not known/);
+  refused("-g", /^Flag "-g" is not known/);
 });
 
 test("normaliseArgv() keeps every interface and every condition to stop, in order", () => {
