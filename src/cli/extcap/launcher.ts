@@ -72,8 +72,8 @@ export function uninstallLauncher(line: ExtcapLine): RemovedLaunchers {
 
 /**
  * Wireshark asks for the settings of every interface when it starts. The launcher answers that itself
- * as long as it is newer than what the answer is made of: with a Node for each of 20 topics, `tshark -D`
- * took LATER seconds longer.
+ * as long as it is newer than what the answer is made of. Measured with 20 topics, in seconds of CPU
+ * time of `tshark -D`: 0.3 without pcapts, 0.8 as it is, 3.5 with a Node for each answer.
  */
 function formatLauncher(line: ExtcapLine): string {
   const settings = line.listSettings().map(([row, text]) => `--${row.long}=${absolute(row, text)}`);
