@@ -33,6 +33,7 @@ export const ERROR_TABLE = {
   BROKER_DATA_DIRECTORY: { exitCode: 1, retriable: true },
   BROKER_LISTEN: { exitCode: 1, retriable: true },
   METRICS_LISTEN: { exitCode: 1, retriable: true },
+  LISTEN_FAILED: { exitCode: 1, retriable: true },
   FRAME_REFUSED: { exitCode: 1, retriable: false },
 } as const satisfies Record<string, { exitCode: 1 | 2; retriable: boolean }>;
 

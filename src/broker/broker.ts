@@ -1,8 +1,9 @@
-import { createServer, isIP, type Server } from "node:net";
+import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { PcaptsError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
+import { isLoopbackHost } from "../packet/loopback-host.ts";
 import { BufferPool } from "./buffer-pool.ts";
 import type { BrokerState } from "./broker-api.ts";
 import { ClientConnection } from "./client-connection.ts";
@@ -86,7 +87,7 @@ export class Broker {
    */
   static async open(options: BrokerOptions): Promise<Broker> {
     const { host, logger, fsync } = options;
-    if (!options.insecureListen && !isLoopback(host)) {
+    if (!options.insecureListen && !isLoopbackHost(host)) {
       throw new PcaptsError(
         "USAGE",
         `The broker does not listen on "${host}": whoever reaches it may read, write and delete everything; ` +
@@ -240,7 +241,3 @@ function startTimers(topics: TopicStore, fsync: FsyncPolicy): NodeJS.Timeout[] {
 }
 
 /** Whether only this machine reaches a host. */
-function isLoopback(host: string): boolean {
-  if (isIP(host) === 4) return host.startsWith("127.");
-  return host === "::1" || host.toLowerCase() === "localhost";
-}

@@ -1,3 +1,4 @@
+import type { KafkaSettings } from "../config/kafka-settings.ts";
 import { type CommandLine, filterOf } from "../config/option-rules.ts";
 import { chooseStartPosition, parseTimeMicros } from "../config/start-position.ts";
 import { PcaptsError } from "../errors.ts";
@@ -25,9 +26,29 @@ export async function readConsumeOptions(
   line: CommandLine,
   logger: CommandLogger,
 ): Promise<ConsumeOptions> {
-  const { values, given } = line;
+  return (await readLastingConsumeOptions(line, logger))(Date.now());
+}
+
+/**
+ * The same for a consumer that begins again and again: "five minutes ago" is another time each time.
+ *
+ * @returns options for a run that begins at a time, milliseconds since the epoch
+ * @throws PcaptsError USAGE or FILE_NOT_READABLE
+ */
+export async function readLastingConsumeOptions(
+  line: CommandLine,
+  logger: CommandLogger,
+): Promise<(nowMs: number) => ConsumeOptions> {
   const settings = await readKafkaSettings(line, "consumer", logger);
-  const nowMs = Date.now();
+  return (nowMs) => assembleOptions(line, settings, nowMs);
+}
+
+function assembleOptions(
+  line: CommandLine,
+  settings: KafkaSettings,
+  nowMs: number,
+): ConsumeOptions {
+  const { values, given } = line;
   const range = readRange(line, nowMs);
   return {
     kafka: settings.client,
@@ -74,5 +95,6 @@ function readOrdering({ values, given }: CommandLine): ConsumeOptions["order"] {
   if (values.unordered) return undefined;
   if (values.ordered !== undefined && given.has("ordered")) return { windowMs: values.ordered };
   const path = values["pretty-print"] === 0 ? values.write : "-";
-  return isFile(path) ? { windowMs: FILE_WINDOW_MS } : { windowMs: PIPE_WINDOW_MS, isPrompt: true };
+  const isForFile = values.listen === undefined && isFile(path);
+  return isForFile ? { windowMs: FILE_WINDOW_MS } : { windowMs: PIPE_WINDOW_MS, isPrompt: true };
 }

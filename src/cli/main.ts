@@ -151,6 +151,10 @@ async function runCommand(argv: readonly string[]): Promise<number> {
       const { produceCommand } = await import("./produce-command.ts");
       return produceCommand(line, context);
     }
+    if (line.values.listen !== undefined) {
+      const { listenCommand } = await import("./listen-command.ts");
+      return listenCommand(line, line.values.listen, context);
+    }
     const { consumeCommand } = await import("./consume-command.ts");
     return consumeCommand(line, context);
   });

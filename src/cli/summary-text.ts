@@ -1,5 +1,6 @@
 import type { CaptureCounters } from "../capture/frame-source.ts";
 import type { ConsumeSummary, ProduceSummary } from "../pipeline/pipeline-options.ts";
+import type { ServeSummary } from "../pipeline/serve-packets.ts";
 
 /**
  * Where every frame of a producer went, as a ledger that adds up.
@@ -58,7 +59,7 @@ function formatInterfaceDrops({
  * @returns one line
  */
 export function formatConsumeSummary(summary: ConsumeSummary): string {
-  const { filtered, notFilterable, outOfRange, late } = summary;
+  const { filtered, notFilterable, outOfRange, late, missed } = summary;
   const notes = [
     ...(filtered === 0 ? [] : [`not matching the filter ${filtered}`]),
     ...(outOfRange === 0 ? [] : [`captured outside of --from and --to ${outOfRange}`]),
@@ -70,7 +71,22 @@ export function formatConsumeSummary(summary: ConsumeSummary): string {
     (notFilterable === 0
       ? ""
       : `; the filter does not fit the link type of ${notFilterable} of them`) +
-    (late === 0 ? "" : `; ${late} came too late to be put in order`)
+    (late === 0 ? "" : `; ${late} came too late to be put in order`) +
+    (missed === 0 ? "" : `; ${missed} record(s) were deleted before they were read`)
+  );
+}
+
+/**
+ * What a server did for all its readers together.
+ *
+ * @param summary the counters
+ * @returns one line
+ */
+export function formatServeSummary(summary: ServeSummary): string {
+  const { readers, connected, refused, failed } = summary;
+  return (
+    `served ${readers} reader(s), connected ${connected}, turned away ${refused}, failed ${failed}; ` +
+    formatConsumeSummary(summary)
   );
 }
 

@@ -4,6 +4,9 @@ import type { BrokerAddress } from "../kafka/client-options.ts";
 
 const DEFAULT_PORT = 9092;
 
+/** Where pcap-over-IP is served unless another port is said; PolarProxy and Arkime have it so. */
+export const PCAP_OVER_IP_PORT = 57_012;
+
 /** A letter or digit at either end; underscores, because container names have them. */
 const HOST_NAME = /^[a-z0-9]([a-z0-9._-]*[a-z0-9._])?$/i;
 
@@ -14,7 +17,8 @@ const HOST_NAME = /^[a-z0-9]([a-z0-9._-]*[a-z0-9._])?$/i;
  * @param text the list
  * @param subject what it was written for, as messages name it: "-k, --kafka-broker"
  * @param protocol `security.protocol`, in small letters
- * @returns at least one address; the port is 9092 where none was given
+ * @param defaultPort the port where none was given
+ * @returns at least one address
  * @throws PcaptsError USAGE, naming the part that is wrong
  * @example
  * parseBrokerAddresses("kafka1, [::1]:9093", "-k");
@@ -24,15 +28,25 @@ export function parseBrokerAddresses(
   text: string,
   subject: string,
   protocol = "plaintext",
+  defaultPort = DEFAULT_PORT,
 ): BrokerAddress[] {
   const parts = text.split(/[\s,]+/).filter((part) => part !== "");
   if (parts.length === 0) {
     throw new PcaptsError("USAGE", `${subject} expects HOST:PORT[,HOST:PORT…], not "${text}"`);
   }
-  return parts.map((part) => parseBrokerAddress(part, subject, protocol));
+  return parts.map((part) => parseBrokerAddress(part, { subject, protocol, defaultPort }));
 }
 
-function parseBrokerAddress(part: string, subject: string, protocol: string): BrokerAddress {
+interface AddressContext {
+  readonly subject: string;
+  readonly protocol: string;
+  readonly defaultPort: number;
+}
+
+function parseBrokerAddress(
+  part: string,
+  { subject, protocol, defaultPort }: AddressContext,
+): BrokerAddress {
   const refuse = (reason: string): PcaptsError =>
     new PcaptsError("USAGE", `${subject} expects HOST:PORT[,HOST:PORT…]: in "${part}" ${reason}`);
   const scheme = /^([a-z_]+):\/\//i.exec(part);
@@ -45,16 +59,17 @@ function parseBrokerAddress(part: string, subject: string, protocol: string): Br
   if (bracketed !== null) {
     const host = bracketed[1] ?? "";
     if (!isIPv6(host)) throw refuse(`the brackets hold no IPv6 address`);
-    return { host, port: parsePort(bracketed[2], refuse) };
+    return { host, port: parsePort(bracketed[2], defaultPort, refuse) };
   }
   if (address.includes("[") || address.includes("]")) throw refuse("the brackets do not match");
-  if (isIPv6(address)) return { host: address, port: DEFAULT_PORT };
+  if (isIPv6(address)) return { host: address, port: defaultPort };
 
   const colon = address.indexOf(":");
   const host = colon === -1 ? address : address.slice(0, colon);
   if (host === "") throw refuse("the host is missing");
   if (!HOST_NAME.test(host)) throw refuse(`"${host}" is no host name`);
-  return { host, port: parsePort(colon === -1 ? undefined : address.slice(colon + 1), refuse) };
+  const port = colon === -1 ? undefined : address.slice(colon + 1);
+  return { host, port: parsePort(port, defaultPort, refuse) };
 }
 
 /**
@@ -62,19 +77,33 @@ function parseBrokerAddress(part: string, subject: string, protocol: string): Br
  *
  * @param text `127.0.0.1:9092`
  * @param subject what it was written for, as messages name it
+ * @param defaultPort the port where none was given
  * @throws PcaptsError USAGE
  */
-export function parseListenAddress(text: string, subject: string): BrokerAddress {
+export function parseListenAddress(
+  text: string,
+  subject: string,
+  defaultPort = DEFAULT_PORT,
+): BrokerAddress {
   const anyPort = /^(.*[^:]):0$/.exec(text);
-  const [address, ...more] = parseBrokerAddresses(anyPort?.[1] ?? text, subject);
+  const [address, ...more] = parseBrokerAddresses(
+    anyPort?.[1] ?? text,
+    subject,
+    "plaintext",
+    defaultPort,
+  );
   if (address === undefined || more.length > 0) {
     throw new PcaptsError("USAGE", `${subject} expects one HOST:PORT, not "${text}"`);
   }
   return anyPort === null ? address : { ...address, port: 0 };
 }
 
-function parsePort(text: string | undefined, refuse: (reason: string) => PcaptsError): number {
-  if (text === undefined) return DEFAULT_PORT;
+function parsePort(
+  text: string | undefined,
+  defaultPort: number,
+  refuse: (reason: string) => PcaptsError,
+): number {
+  if (text === undefined) return defaultPort;
   const port = Number(text);
   if (!/^\d{1,5}$/.test(text) || port < 1 || port > 65_535) {
     throw refuse(`"${text}" is no port (1 to 65535)`);

@@ -38,6 +38,9 @@ const ALTERNATIVES: readonly (readonly [string, string])[] = [
   ["interface", "read"],
   ["read", "interface"],
   ["pretty-print", "write"],
+  ["pretty-print", "listen"],
+  ["listen", "write"],
+  ["write", "listen"],
 ];
 
 /** The `PCAPTS_…` variables of an environment. */

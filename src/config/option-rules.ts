@@ -25,6 +25,15 @@ interface OptionRule {
   readonly message: string;
 }
 
+/** What --listen alone gives a meaning. */
+const LISTENING = [
+  "max-readers",
+  "insecure-listen",
+  "listen-tls-cert",
+  "listen-tls-key",
+  "listen-tls-ca",
+];
+
 /** What holds between flags, in the order in which it is checked. */
 const OPTION_RULES: readonly OptionRule[] = [
   {
@@ -138,6 +147,29 @@ const OPTION_RULES: readonly OptionRule[] = [
     message:
       "-pp, --pretty-print prints text instead of pcap: " +
       "leave --compress-output, -b, -C, -G and -W out",
+  },
+  {
+    // What is served is pcap, and whole: every reader has its own.
+    broken: ({ values }) =>
+      values.consumer &&
+      values.listen !== undefined &&
+      (values.write !== "-" || values["pretty-print"] > 0 || writesFiles(values)),
+    message:
+      "--listen serves what -w, --write would write: " +
+      "leave -w, -pp, --compress-output, -b, -C, -G and -W out",
+  },
+  {
+    broken: ({ values, given }) =>
+      values.consumer && values.listen === undefined && LISTENING.some((flag) => given.has(flag)),
+    message:
+      "--max-readers, --insecure-listen, --listen-tls-cert, --listen-tls-key and --listen-tls-ca " +
+      "go with --listen HOST:PORT",
+  },
+  {
+    broken: ({ values }) =>
+      (values["listen-tls-cert"] === undefined) !== (values["listen-tls-key"] === undefined) ||
+      (values["listen-tls-ca"] !== undefined && values["listen-tls-cert"] === undefined),
+    message: "TLS needs both --listen-tls-cert FILE and --listen-tls-key FILE",
   },
   {
     // Several files need names.

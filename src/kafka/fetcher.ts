@@ -69,6 +69,7 @@ interface Response {
 export class Fetcher {
   readonly #setup: FetcherSetup;
   readonly #decoder: FrameDecoder;
+  #missed = 0;
   /** Next offset to ask for. */
   readonly #positions: Map<number, bigint>;
   #leaders: readonly number[];
@@ -153,6 +154,11 @@ export class Fetcher {
   /** Frames left out because they were captured outside of `range`. */
   get outOfRange(): number {
     return this.#decoder.outOfRange;
+  }
+
+  /** Records that were deleted before they were read. */
+  get missed(): number {
+    return this.#missed;
   }
 
   /** How many records are behind what was handed over, by partition; undefined before the first answer. */
@@ -429,6 +435,7 @@ export class Fetcher {
         ? `Topic "${topic}", partition ${partition}: records ${offset} to ${earliest - 1n} were deleted before they were read; going on at ${next}`
         : `Topic "${topic}", partition ${partition}: offset ${offset} is behind the end, was the topic made anew?; going on at ${next}`,
     );
+    if (offset < earliest) this.#missed += Number(earliest - offset);
     this.#positions.set(partition, next);
     this.#finishIfAtEnd(partition);
     return false;

@@ -96,7 +96,7 @@ class ConsumeRun implements ConsumerRun {
   #fetcher: Fetcher | undefined;
   #reading: TopicReading | undefined;
   /** Counts of readings that are over: a group that changes begins another. */
-  readonly #before = { late: 0, outOfRange: 0, bytes: 0 };
+  readonly #before = { late: 0, outOfRange: 0, bytes: 0, missed: 0 };
   #foreign = 0;
   #silenceTimer: NodeJS.Timeout | undefined;
   #rangeTimer: NodeJS.Timeout | undefined;
@@ -165,6 +165,7 @@ class ConsumeRun implements ConsumerRun {
       notFilterable,
       outOfRange,
       late: this.#before.late + (this.#reading?.late ?? 0),
+      missed: this.#before.missed + (this.#fetcher?.missed ?? 0),
     };
   }
 
@@ -359,6 +360,7 @@ class ConsumeRun implements ConsumerRun {
     this.#before.late += this.#reading?.late ?? 0;
     this.#before.outOfRange += this.#reading?.outOfRange ?? 0;
     this.#before.bytes += this.#reading?.bytes ?? 0;
+    this.#before.missed += this.#fetcher?.missed ?? 0;
     const until = exitAtEnd || this.#isRangeOver ? (this.#rangeEnd ?? end) : undefined;
     this.#fetcher = new Fetcher({
       transport,

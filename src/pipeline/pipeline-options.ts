@@ -213,4 +213,6 @@ export interface ConsumeSummary {
   outOfRange: number;
   /** Frames written behind a later one, because they came too late to be put in order. */
   late: number;
+  /** Records that were deleted before they were read. */
+  missed: number;
 }

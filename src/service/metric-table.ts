@@ -82,6 +82,7 @@ const CONSUMER_COUNTERS = {
   notFilterable: { metric: "pcapts_not_filterable_frames_total" },
   outOfRange: { metric: "pcapts_skipped_records_total", cause: "out_of_range" },
   late: { metric: "pcapts_late_frames_total" },
+  missed: { metric: "pcapts_missed_records_total" },
 } as const satisfies Record<keyof ConsumeSummary, CounterPlace>;
 
 /** Metrics that producers and consumers have. */
@@ -176,6 +177,7 @@ export const CONSUMER_METRICS: readonly MetricRow<ConsumerFacts>[] = [
     "Of those that were filtered: frames of link types that the filter does not compile for",
   ),
   read("pcapts_late_frames_total", "Frames that were written behind a later one"),
+  read("pcapts_missed_records_total", "Records that were deleted before they were read"),
   {
     name: "pcapts_lag_records",
     type: "gauge",

@@ -76,15 +76,24 @@ test("formatConsumeSummary() counts what was written and what was left out", () 
     notFilterable: 0,
     outOfRange: 0,
     late: 0,
+    missed: 0,
   };
   assert.equal(
     formatConsumeSummary(plain),
     "read 10 record(s): written 7 frame(s), not frames 2, of another link type 1",
   );
   assert.equal(
-    formatConsumeSummary({ ...plain, filtered: 5, notFilterable: 4, outOfRange: 3, late: 2 }),
+    formatConsumeSummary({
+      ...plain,
+      filtered: 5,
+      notFilterable: 4,
+      outOfRange: 3,
+      late: 2,
+      missed: 1,
+    }),
     "read 10 record(s): written 7 frame(s), not frames 2, of another link type 1, " +
       "not matching the filter 5, captured outside of --from and --to 3; " +
-      "the filter does not fit the link type of 4 of them; 2 came too late to be put in order",
+      "the filter does not fit the link type of 4 of them; 2 came too late to be put in order; " +
+      "1 record(s) were deleted before they were read",
   );
 });

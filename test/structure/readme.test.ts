@@ -16,6 +16,7 @@ import { parseBrokerCommandLine } from "../../src/cli/broker-command-line.ts";
 import { ExtcapLine } from "../../src/cli/extcap/extcap-line.ts";
 import { parseCommandLine } from "../../src/cli/parse-command-line.ts";
 import { parsePropertyAssignment, resolveKafkaSettings } from "../../src/config/kafka-settings.ts";
+import { readListenSettings } from "../../src/config/listen-settings.ts";
 import { normaliseArgv } from "../../src/config/normalise-argv.ts";
 import { parsePropertyFile } from "../../src/config/property-file.ts";
 import { projectRoot } from "../brokers.ts";
@@ -104,6 +105,7 @@ function accept(command: readonly string[]): void {
   if (normal.includes("--help") || normal.includes("--version")) return;
   const { values } = parseCommandLine(command.map((word) => word.replaceAll(PLACE, place)));
   if (!values.producer && !values.consumer) return;
+  if (values.listen !== undefined) readListenSettings({ ...values, listen: values.listen });
   const file = values.config?.startsWith(place) === true ? values.config : undefined;
   resolveKafkaSettings({
     mode: values.producer ? "producer" : "consumer",
@@ -121,6 +123,9 @@ function fillPlace(): void {
   certificates.createAuthorities();
   copyFileSync(certificates.authority, path.join(place, "ca.pem"));
   certificates.createClient("probe");
+  const { certificate, key } = certificates.createServer("localhost");
+  copyFileSync(certificate, path.join(place, "server.pem"));
+  copyFileSync(key, path.join(place, "server.key"));
   writeFileSync(path.join(place, "probe.keytab"), Buffer.from([5, 2]));
   // The block of properties that the page itself shows.
   const { blocks } = splitPage(readPage("docs/security.md"));
