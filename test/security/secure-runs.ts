@@ -54,7 +54,8 @@ export async function readWith(
   topic: string,
   env: NodeJS.ProcessEnv = {},
 ): Promise<Buffer> {
-  return succeed(await runPcapts(consumerLine(properties, topic), { env })).stdout;
+  const line = [...consumerLine(properties, topic), "--unordered"];
+  return succeed(await runPcapts(line, { env })).stdout;
 }
 
 /** Fails unless a run ended with 0, and without a warning but those of a busy broker that is asked again. */
