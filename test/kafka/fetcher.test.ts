@@ -10,6 +10,7 @@ import type { Transport } from "../../src/kafka/transport.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { FaultyBroker, IMPATIENT, readTopic } from "./faulty-broker.ts";
 import { numberedFrames, numberOf, randomFrom } from "./numbered-frames.ts";
+import { publisherSetup } from "./publisher-setup.ts";
 
 /*
  * The fetcher against a broker that misbehaves on purpose.
@@ -37,30 +38,7 @@ before(async () => {
   broker = await FaultyBroker.start();
   transport = await broker.connect();
   topic = await broker.newTopic(transport, PARTITIONS);
-  const publisher = await Publisher.open({
-    transport,
-    topic,
-    options: {
-      idempotence: undefined,
-      acks: -1,
-      batchBytes: 600,
-      lingerMs: 1,
-      queueBytes: 1 << 20,
-      maxMessageBytes: 1_000_000,
-      messageTimeoutMs: 60_000,
-      ackTimeoutMs: 1000,
-      maxInFlight: 5,
-      compression: "none",
-      compressionLevel: undefined,
-    },
-    client: IMPATIENT,
-    partitioner: "flow",
-    headers: { all: false, nameInterface: false },
-    recordTimestamp: "publish",
-    logger: silentLogger,
-    stopSignal: new AbortController().signal,
-    flushTimeoutMs: 10_000,
-  });
+  const publisher = await Publisher.open(publisherSetup(transport, topic));
   await publisher.publish(numberedFrames(0, FRAMES, 50));
   assert.equal(await publisher.flush(), true);
   publisher.close();
