@@ -16,6 +16,7 @@ export const ERROR_TABLE = {
   FILE_NOT_READABLE: { exitCode: 1, retriable: false },
   FILE_NOT_A_CAPTURE: { exitCode: 1, retriable: false },
   FILE_CUT: { exitCode: 1, retriable: false },
+  FEED_UNREACHABLE: { exitCode: 1, retriable: true },
   OUTPUT_NOT_WRITABLE: { exitCode: 1, retriable: false },
   BROKER_UNREACHABLE: { exitCode: 1, retriable: true },
   BROKER_TOO_OLD: { exitCode: 1, retriable: false },

@@ -1,9 +1,10 @@
 import { PcaptsError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { keepFrames, takeFrames } from "../packet/chunk-stages.ts";
-import type { CaptureInterface, FrameChunk } from "../packet/frame-chunk.ts";
-import { formatLinkType } from "../packet/link-types.ts";
+import { cutFrames, keepFrames, takeFrames } from "../packet/chunk-stages.ts";
+import { MAX_FRAME_BYTES, type CaptureInterface, type FrameChunk } from "../packet/frame-chunk.ts";
+import { formatLinkType, LINKTYPE_ETHERNET, listLinkTypes } from "../packet/link-types.ts";
 import type { CaptureCounters, FrameSource, ReadExtent } from "./frame-source.ts";
+import type { LiveSource } from "./live-source.ts";
 import { compilePacketFilter, type PacketFilter } from "./packet-filter.ts";
 
 /** How the frames of a source are filtered. */
@@ -34,6 +35,23 @@ export function openFilteredSource(
   return filtered;
 }
 
+/**
+ * Makes an interface of a stream of live frames: what the kernel does for others, is done here.
+ *
+ * @param source frames as they are captured elsewhere
+ * @param options `snapLengthBytes`: longer frames are cut, after the filter has seen them
+ * @throws PcaptsError as {@link openFilteredSource}
+ */
+export function openFilteredStream(
+  source: FrameSource & { readonly kind: "live" },
+  options: FilteringOptions & { readonly snapLengthBytes: number },
+  logger: Logger,
+): LiveSource {
+  const filtered = new FilteredStream(source, options, logger);
+  filtered.compileForAll(source.interfaces);
+  return filtered;
+}
+
 class FilteredSource implements FrameSource {
   readonly kind: FrameSource["kind"];
   readonly name: string;
@@ -42,6 +60,9 @@ class FilteredSource implements FrameSource {
   readonly #logger: Logger;
   /** By link type; undefined is one that the filter does not compile for. */
   readonly #filters = new Map<number, PacketFilter | undefined>();
+  /** Link types that the filter does not compile for, as was said. */
+  readonly #told = new Set<number>();
+  #excluded = "";
   #filtered = 0;
   #wanted: number;
 
@@ -63,17 +84,23 @@ class FilteredSource implements FrameSource {
   }
 
   compileForAll(interfaces: readonly CaptureInterface[]): void {
-    const refusals = interfaces.map((each) => this.#compileFor(each));
+    if (this.#expression === "") return;
+    if (interfaces.length === 0) return this.#compileForAny();
+    const refusals = interfaces.map(({ linkType }) => this.#compileFor(linkType));
     const [first] = refusals;
     if (first !== undefined && refusals.every((refusal) => refusal !== undefined)) throw first;
   }
 
   async *chunks(): AsyncGenerator<FrameChunk, void, void> {
     for await (const chunk of this.#source.chunks()) {
-      for (const each of chunk.interfaces) {
-        if (this.#filters.has(each.linkType)) continue;
-        const refusal = this.#compileFor(each);
-        if (refusal !== undefined) this.#logger.warn(describeMismatch(each, refusal));
+      for (const { linkType } of chunk.interfaces) {
+        if (this.#filters.has(linkType) || this.#expression === "") continue;
+        const refusal = this.#compileFor(linkType);
+        if (refusal === undefined || this.#told.has(linkType)) continue;
+        this.#told.add(linkType);
+        this.#logger.warn(
+          `Frames of link type ${formatLinkType(linkType)} are left out: ${refusal.message}`,
+        );
       }
       const kept = this.#keep(chunk);
       if (kept.frameCount > 0) yield kept;
@@ -94,20 +121,49 @@ class FilteredSource implements FrameSource {
     return this.#source.stop();
   }
 
-  /** What is wrong with the filter, if it does not compile for the interface's link type. */
-  #compileFor({ linkType }: CaptureInterface): PcaptsError | undefined {
+  /** As {@link LiveSource.exclude}. */
+  async exclude(expression: string): Promise<boolean> {
+    const [{ linkType } = { linkType: LINKTYPE_ETHERNET }] = this.interfaces;
+    if (tryToCompile(linkType, expression) instanceof PcaptsError) return false;
+    this.#excluded = expression;
+    this.#filters.clear();
+    return true;
+  }
+
+  /** What frames have to match; "" is any. */
+  get #expression(): string {
+    const { expression } = this.#options;
+    if (this.#excluded === "") return expression;
+    return `not (${this.#excluded})${expression === "" ? "" : ` and (${expression})`}`;
+  }
+
+  /** Before any link type is known: it has to compile for one at least. */
+  #compileForAny(): void {
+    const refusal = tryToCompile(LINKTYPE_ETHERNET, this.#expression);
+    const isWrong =
+      refusal instanceof PcaptsError &&
+      listLinkTypes().every((type) => tryToCompile(type, this.#expression) instanceof PcaptsError);
+    if (isWrong) throw refusal;
+  }
+
+  /** What is wrong with the filter, if it does not compile for a link type. */
+  #compileFor(linkType: number): PcaptsError | undefined {
     if (this.#filters.has(linkType)) return undefined;
-    this.#filters.set(linkType, undefined);
-    try {
-      this.#filters.set(linkType, compilePacketFilter(linkType, this.#options.expression));
-      return undefined;
-    } catch (error) {
-      if (error instanceof PcaptsError && error.code === "FILTER_INVALID") return error;
-      throw error;
+    let filter = tryToCompile(linkType, this.#expression);
+    // Frames that hold nothing to be excluded are judged by the user's filter alone.
+    if (filter instanceof PcaptsError && this.#excluded !== "") {
+      filter = tryToCompile(linkType, this.#options.expression);
     }
+    if (filter instanceof PcaptsError) {
+      this.#filters.set(linkType, undefined);
+      return filter;
+    }
+    this.#filters.set(linkType, filter);
+    return undefined;
   }
 
   #keep(chunk: FrameChunk): FrameChunk {
+    if (this.#expression === "") return chunk;
     const verdicts = this.#judge(chunk);
     let looked = 0;
     let matching = 0;
@@ -131,6 +187,35 @@ class FilteredSource implements FrameSource {
   }
 }
 
-function describeMismatch({ linkType }: CaptureInterface, refusal: PcaptsError): string {
-  return `Frames of link type ${formatLinkType(linkType)} are left out: ${refusal.message}`;
+class FilteredStream extends FilteredSource implements LiveSource {
+  override readonly kind = "live";
+  readonly engine = "stream";
+  readonly description = "";
+  readonly #snapLengthBytes: number;
+
+  constructor(
+    source: FrameSource,
+    options: FilteringOptions & { readonly snapLengthBytes: number },
+    logger: Logger,
+  ) {
+    super(source, options, logger);
+    this.#snapLengthBytes = options.snapLengthBytes;
+  }
+
+  override async *chunks(): AsyncGenerator<FrameChunk, void, void> {
+    const isCut = this.#snapLengthBytes < MAX_FRAME_BYTES;
+    for await (const chunk of super.chunks()) {
+      yield isCut ? cutFrames(chunk, this.#snapLengthBytes) : chunk;
+    }
+  }
+}
+
+/** @returns why it does not compile, when that is the filter's fault */
+function tryToCompile(linkType: number, expression: string): PacketFilter | PcaptsError {
+  try {
+    return compilePacketFilter(linkType, expression);
+  } catch (error) {
+    if (error instanceof PcaptsError && error.code === "FILTER_INVALID") return error;
+    throw error;
+  }
 }

@@ -36,7 +36,8 @@ export interface LiveSourceOptions {
 /** An open interface. */
 export interface LiveSource extends FrameSource {
   readonly kind: "live";
-  readonly engine: CaptureEngine;
+  /** "stream": the frames were captured elsewhere. */
+  readonly engine: CaptureEngine | "stream";
   /** What the engine gives and what it does not, for the line that says which one runs. */
   readonly description: string;
   /**

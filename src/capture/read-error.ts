@@ -9,6 +9,13 @@ const REASONS: Readonly<Record<string, string>> = {
   EMFILE: "too many open files",
   ENXIO: "it is a socket or a device that is not there",
   EIO: "input/output error",
+  ECONNREFUSED: "connection refused",
+  ECONNRESET: "connection reset by the other side",
+  EHOSTUNREACH: "there is no way to this host",
+  ENETUNREACH: "there is no way to this network",
+  ENOTFOUND: "no such host",
+  EAI_AGAIN: "the name service does not answer",
+  ETIMEDOUT: "no answer",
 };
 
 /**
@@ -20,5 +27,7 @@ const REASONS: Readonly<Record<string, string>> = {
 export function describeReadError(cause: unknown): string {
   if (!(cause instanceof Error)) return String(cause);
   const code = "code" in cause ? String(cause.code) : "";
-  return REASONS[code] ?? cause.message;
+  // What was tried at several addresses of a name has an error for each.
+  const first: unknown = cause instanceof AggregateError ? cause.errors[0] : undefined;
+  return REASONS[code] ?? (first === undefined ? cause.message : describeReadError(first));
 }

@@ -34,6 +34,7 @@ class SeveralSources implements LiveSource {
   readonly name: string;
   readonly description: string;
   readonly interfaces: LiveSource["interfaces"];
+  readonly hasSeveralInterfaces = true;
   readonly #sources: readonly LiveSource[];
 
   constructor(first: LiveSource, others: readonly LiveSource[]) {
@@ -89,6 +90,7 @@ class SeveralSources implements LiveSource {
       droppedByKernel: sumOf(all.map(({ droppedByKernel }) => droppedByKernel)),
       droppedByInterface: sumOf(all.map(({ droppedByInterface }) => droppedByInterface)),
       filtered: all.reduce((sum, { filtered }) => sum + filtered, 0),
+      torn: all.reduce((sum, { torn = 0 }) => sum + torn, 0),
     };
   }
 

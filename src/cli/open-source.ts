@@ -4,9 +4,12 @@ import type { LiveSource } from "../capture/live-source.ts";
 import type { ProcessUser } from "../capture/process-user.ts";
 import type { ReplayPace } from "../capture/replay-timeline.ts";
 import { parseAutostop } from "../config/autostop.ts";
+import { formatBrokerAddress } from "../config/broker-address.ts";
 import { type CommandLine, filterOf } from "../config/option-rules.ts";
 import type { OptionValues } from "../config/option-table.ts";
+import { parseTcpInterface } from "../config/tcp-interface.ts";
 import { PcaptsError } from "../errors.ts";
+import type { BrokerAddress } from "../kafka/client-options.ts";
 import type { Logger } from "../logger.ts";
 import { MAX_FRAME_BYTES } from "../packet/frame-chunk.ts";
 import { formatLinkType } from "../packet/link-types.ts";
@@ -111,8 +114,7 @@ async function openMatching(
   const expression = filterOf(line);
   if (expression === undefined) return file;
   const { openFilteredSource } = await import("../capture/filtered-source.ts");
-  const { packets = Infinity } = parseAutostop(values.autostop);
-  const maxPackets = Math.min(values["max-packets"] || Infinity, packets);
+  const maxPackets = maxPacketsOf(values);
   try {
     return openFilteredSource(file, { expression, maxPackets }, logger);
   } catch (error) {
@@ -128,14 +130,32 @@ async function openInterfaces(
   watchSource: WatchSource = (source) => Promise.resolve(source),
 ): Promise<readonly LiveSource[]> {
   const { values } = line;
-  const { openLiveSource } = await import("../capture/open-live-source.ts");
-  const names = await findInterfaces(values.interface);
+  const streams = new Map<string, BrokerAddress>();
+  const devices: string[] = [];
+  for (const given of values.interface) {
+    const address = parseTcpInterface(given);
+    if (address === undefined) {
+      devices.push(given);
+      continue;
+    }
+    const name = `TCP@${formatBrokerAddress(address)}`;
+    if (streams.has(name)) {
+      throw new PcaptsError("USAGE", `-i, --interface names "${name}" twice`);
+    }
+    streams.set(name, address);
+  }
+  const names = devices.length === 0 ? [] : await findInterfaces(devices);
   if (names.length > 1 && names.includes("any")) {
     logger.warn('Interface "any" has the frames of all: those of the others are captured twice');
   }
   const opened: LiveSource[] = [];
   try {
+    for (const [name, address] of streams) {
+      const stream = await openTcpStream(line, name, address, streams.size + names.length, logger);
+      opened.push(await watchSource(stream));
+    }
     for (const interfaceName of names) {
+      const { openLiveSource } = await import("../capture/open-live-source.ts");
       const options = {
         interfaceName,
         sensor: values.sensor ?? hostname(),
@@ -158,8 +178,53 @@ async function openInterfaces(
   return opened;
 }
 
+/** A stream of frames that are captured elsewhere, as an interface. */
+async function openTcpStream(
+  line: CommandLine,
+  name: string,
+  address: BrokerAddress,
+  sources: number,
+  logger: Logger,
+): Promise<LiveSource> {
+  const { values } = line;
+  const { openTcpSource } = await import("../capture/tcp-source.ts");
+  const { openFilteredStream } = await import("../capture/filtered-source.ts");
+  const source = await openTcpSource({
+    ...address,
+    name,
+    sensor: values.sensor ?? hostname(),
+    isOneOfSeveral: sources > 1,
+    connectTimeoutMs: values["connect-timeout"] * 1000,
+    logger,
+  });
+  const options = {
+    expression: filterOf(line) ?? "",
+    maxPackets: maxPacketsOf(values),
+    snapLengthBytes: snapLengthOf(values.snaplen),
+  };
+  try {
+    return openFilteredStream(source, options, logger);
+  } catch (error) {
+    await source.stop();
+    throw error;
+  }
+}
+
+function maxPacketsOf(values: OptionValues): number {
+  const { packets = Infinity } = parseAutostop(values.autostop);
+  return Math.min(values["max-packets"] || Infinity, packets);
+}
+
 /** The line that says what is captured, on which engine, and what that gives. */
-function describeCapture({ name, interfaces, description }: LiveSource): string {
-  const { linkType = 0, snapLengthBytes = 0 } = interfaces[0] ?? {};
+function describeCapture({ name, interfaces, engine, description }: LiveSource): string {
+  const [first] = interfaces;
+  if (engine === "stream") {
+    const what =
+      first === undefined
+        ? "waiting for its first frame"
+        : `${formatLinkType(first.linkType)}, snaplen ${first.snapLengthBytes}`;
+    return `Connected to ${name} (${what})`;
+  }
+  const { linkType = 0, snapLengthBytes = 0 } = first ?? {};
   return `Capturing on ${name} (${formatLinkType(linkType)}, snaplen ${snapLengthBytes}) with ${description}`;
 }

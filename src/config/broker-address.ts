@@ -53,22 +53,35 @@ function parseBrokerAddress(
   if (scheme !== null && scheme[1]?.toLowerCase() !== protocol) {
     throw refuse(`${scheme[1]} is not the protocol of this run: security.protocol is ${protocol}`);
   }
-  const address = part.slice(scheme?.[0].length ?? 0);
+  return parseHostPort(part.slice(scheme?.[0].length ?? 0), defaultPort, refuse);
+}
 
-  const bracketed = /^\[([^\]]*)\](?::(.*))?$/.exec(address);
+/**
+ * One address: `host`, `host:port`, `[::1]:9092`, `::1`.
+ *
+ * @param text the address
+ * @param defaultPort where none is given
+ * @param refuse makes the error of what is wrong with it
+ */
+export function parseHostPort(
+  text: string,
+  defaultPort: number,
+  refuse: (reason: string) => PcaptsError,
+): BrokerAddress {
+  const bracketed = /^\[([^\]]*)\](?::(.*))?$/.exec(text);
   if (bracketed !== null) {
     const host = bracketed[1] ?? "";
     if (!isIPv6(host)) throw refuse(`the brackets hold no IPv6 address`);
     return { host, port: parsePort(bracketed[2], defaultPort, refuse) };
   }
-  if (address.includes("[") || address.includes("]")) throw refuse("the brackets do not match");
-  if (isIPv6(address)) return { host: address, port: defaultPort };
+  if (text.includes("[") || text.includes("]")) throw refuse("the brackets do not match");
+  if (isIPv6(text)) return { host: text, port: defaultPort };
 
-  const colon = address.indexOf(":");
-  const host = colon === -1 ? address : address.slice(0, colon);
+  const colon = text.indexOf(":");
+  const host = colon === -1 ? text : text.slice(0, colon);
   if (host === "") throw refuse("the host is missing");
   if (!HOST_NAME.test(host)) throw refuse(`"${host}" is no host name`);
-  const port = colon === -1 ? undefined : address.slice(colon + 1);
+  const port = colon === -1 ? undefined : text.slice(colon + 1);
   return { host, port: parsePort(port, defaultPort, refuse) };
 }
 

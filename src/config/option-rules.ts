@@ -1,4 +1,5 @@
 import { PcaptsError } from "../errors.ts";
+import { isTcpInterface } from "./tcp-interface.ts";
 import type { PropertyAssignment, SettingNote } from "./kafka-settings.ts";
 import { formatFlag, OPTION_TABLE, type OptionRow, type OptionValues } from "./option-table.ts";
 
@@ -64,6 +65,12 @@ const OPTION_RULES: readonly OptionRule[] = [
       "name it with -i, --interface X (pcapts -D lists them)",
   },
   {
+    broken: ({ values }) => listsTypes(values) && values.interface.some(isTcpInterface),
+    message:
+      "-L, --list-data-link-types and -J, --list-time-stamp-types are of an interface of this " +
+      "machine: frames of TCP@HOST:PORT have their link type and their times",
+  },
+  {
     broken: ({ values }) =>
       isProducing(values) && values.interface.length === 0 && values.read.length === 0,
     message:
@@ -111,6 +118,16 @@ const OPTION_RULES: readonly OptionRule[] = [
     message:
       "--time-stamp-precision goes with -i, --interface: frames of a file have their times, " +
       "and all nanoseconds that are in it are published",
+  },
+  {
+    broken: ({ values }) =>
+      readsStreams(values) &&
+      (values.linktype !== undefined ||
+        values["time-stamp-type"] !== undefined ||
+        values["time-stamp-precision"] === "nano"),
+    message:
+      "-y, -j and --time-stamp-precision go with an interface of this machine: " +
+      "frames of TCP@HOST:PORT have their link type and their times",
   },
   {
     broken: ({ values }) => usesCap(values) && values.linktype !== undefined,
@@ -226,6 +243,12 @@ function readsFile(values: OptionValues): boolean {
 
 function countSpeeds({ topspeed, multiplier, pps, mbps }: OptionValues): number {
   return [topspeed || undefined, multiplier, pps, mbps].filter((each) => each !== undefined).length;
+}
+
+/** No interface of this machine among them. */
+function readsStreams(values: OptionValues): boolean {
+  const { interface: names } = values;
+  return isProducing(values) && names.length > 0 && names.every(isTcpInterface);
 }
 
 function usesCap(values: OptionValues): boolean {

@@ -278,7 +278,7 @@ export const OPTION_TABLE = [
     valueName: "X",
     repeat: "all",
     completes: "interface",
-    help: "capture from an interface: its name, number in -D, or address; may be repeated",
+    help: "capture from an interface: name, number in -D, address, or TCP@HOST:PORT; may be repeated",
     brief: true,
     pycapa: true,
   },

@@ -6,7 +6,7 @@ import type { FetchedPartition, FetchPosition, FetchResponse } from "../kafka-wi
 import { readRecordBatchHeader, RecordBatchError } from "../kafka-wire/record-batch-reader.ts";
 import type { Logger } from "../logger.ts";
 import { authorizationError, isAuthorizationError } from "./authorization-error.ts";
-import { BackOff } from "./back-off.ts";
+import { BackOff } from "../back-off.ts";
 import type { BrokerConnection } from "./broker-connection.ts";
 import type { FetcherOptions, KafkaClientOptions } from "./client-options.ts";
 import type { ClientObserver } from "./client-observer.ts";

@@ -22,7 +22,7 @@ import { encodeSyncGroup } from "../kafka-wire/sync-group.ts";
 import type { Logger } from "../logger.ts";
 import { abortable } from "./abortable.ts";
 import { assignPartitions } from "./assignors.ts";
-import { BackOff } from "./back-off.ts";
+import { BackOff } from "../back-off.ts";
 import type { BrokerConnection } from "./broker-connection.ts";
 import type { GroupOptions } from "./client-options.ts";
 import { ConnectionError } from "./connection-error.ts";

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { PcaptsError } from "../errors.ts";
 import { abortable } from "./abortable.ts";
-import { BackOff } from "./back-off.ts";
+import { BackOff } from "../back-off.ts";
 import type { KafkaClientOptions } from "./client-options.ts";
 import { ConnectionError } from "./connection-error.ts";
 

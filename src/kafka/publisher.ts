@@ -4,7 +4,7 @@ import type { RecordCodec } from "../kafka-wire/compression.ts";
 import type { ProducePartitionResponse } from "../kafka-wire/produce.ts";
 import { NO_PRODUCER_ID } from "../kafka-wire/record-batch-writer.ts";
 import type { FrameChunk } from "../packet/frame-chunk.ts";
-import { BackOff } from "./back-off.ts";
+import { BackOff } from "../back-off.ts";
 import { Backlog } from "./backlog.ts";
 import type { Batch } from "./batch.ts";
 import { BatchCompressor, openCodec } from "./batch-compressor.ts";

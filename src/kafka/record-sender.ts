@@ -7,7 +7,7 @@ import {
 } from "../kafka-wire/plain-records.ts";
 import { encodeProduce } from "../kafka-wire/produce.ts";
 import type { Logger } from "../logger.ts";
-import { BackOff } from "./back-off.ts";
+import { BackOff } from "../back-off.ts";
 import { ChangeSignal } from "./change-signal.ts";
 import type { KafkaClientOptions } from "./client-options.ts";
 import { Outage } from "./outage.ts";

@@ -1,4 +1,4 @@
-import type { BackOff } from "./back-off.ts";
+import type { BackOff } from "../back-off.ts";
 import type { PartitionQueue } from "./partition-queue.ts";
 
 /** What {@link SendRetries} needs of the publisher. */

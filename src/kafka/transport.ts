@@ -5,7 +5,7 @@ import { KAFKA_ERROR_CODE } from "../kafka-wire/error-codes.ts";
 import { encodeMetadata } from "../kafka-wire/metadata.ts";
 import type { BrokerNode } from "../kafka-wire/metadata.ts";
 import type { Logger } from "../logger.ts";
-import { BackOff } from "./back-off.ts";
+import { BackOff } from "../back-off.ts";
 import { formatAddress } from "./broker-connection.ts";
 import type { BrokerConnection } from "./broker-connection.ts";
 import type { BrokerPath } from "./broker-path.ts";

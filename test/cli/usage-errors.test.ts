@@ -49,6 +49,12 @@ const WRONG: readonly (readonly [string, RegExp])[] = [
   ["-c -w x.pcap -C 0", /-C, --rotate-size expects millions of bytes/],
   ["-c -w x.pcap -W 3", /-W, --rotate-count goes with -C, --rotate-size or -G/],
   ["-p -i lo -i lo", /-i, --interface names "lo" twice/],
+  ["-p -i TCP@", /-i, --interface expects TCP@HOST:PORT: in "TCP@" the host is missing/],
+  ["-p -i TCP@host:0", /-i, --interface expects TCP@HOST:PORT: .* "0" is no port/],
+  ["-p -i TCP@[::1", /in "TCP@\[::1" the brackets do not match/],
+  ["-p -i TCP@a -i TCP@a:57012", /-i, --interface names "TCP@a:57012" twice/],
+  ["-p -i TCP@a -y EN10MB", /-y, -j and --time-stamp-precision go with an interface of this mach/],
+  ["-L -i TCP@a", /-L, .* and -J, .* are of an interface of this machine/],
   [
     "-p -i lo -a files:2",
     /-a, --autostop expects duration:SECONDS, .*; a producer writes no files/,

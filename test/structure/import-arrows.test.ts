@@ -35,7 +35,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Files of src itself that every folder may import. */
-const FOR_ALL = new Set(["src/errors.ts", "src/logger.ts"]);
+const FOR_ALL = new Set(["src/back-off.ts", "src/errors.ts", "src/logger.ts"]);
 
 /** The library's front door imports what it exports. */
 const FRONT_DOOR = "src/index.ts";
