@@ -227,22 +227,30 @@ export async function createTopic(
   const admin = kafka.admin();
   await admin.connect();
   try {
-    await admin.createTopics({
-      waitForLeaders: false,
-      topics: [
-        {
-          topic: name,
-          numPartitions: options.partitions ?? 1,
-          replicationFactor: options.replicationFactor ?? 1,
-          configEntries: Object.entries(options.config ?? {}).map(([key, value]) => ({
-            name: key,
-            value: String(value),
-          })),
-        },
-      ],
-    });
-    // kafkajs's own waiting gives up when a busy broker does not know the topic yet.
+    const topics = [
+      {
+        topic: name,
+        numPartitions: options.partitions ?? 1,
+        replicationFactor: options.replicationFactor ?? 1,
+        configEntries: Object.entries(options.config ?? {}).map(([key, value]) => ({
+          name: key,
+          value: String(value),
+        })),
+      },
+    ];
     const deadline = Date.now() + START_TIMEOUT_MS;
+    for (;;) {
+      try {
+        await admin.createTopics({ waitForLeaders: false, topics });
+        break;
+      } catch (error) {
+        // A broker with ZooKeeper listens a moment before it knows who the controller is.
+        const isEarly = (error as Error).name === "KafkaJSBrokerNotFound";
+        if (!isEarly || Date.now() > deadline) throw error;
+        await sleep(20);
+      }
+    }
+    // kafkajs's own waiting gives up when a busy broker does not know the topic yet.
     while (!(await hasLeaders(admin, name))) {
       if (Date.now() > deadline) throw new Error(`topic ${JSON.stringify(name)} has no leaders`);
       await sleep(20);

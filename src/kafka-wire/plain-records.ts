@@ -1,8 +1,8 @@
 import { ByteWriter } from "../bytes/byte-writer.ts";
 import { sizeOfVarint, writeVarint } from "../bytes/varint.ts";
-import { decompressRecords } from "./compression.ts";
+import { isDecodedApart, readFetchedHeader, readFetchedRecords } from "./fetched-records.ts";
 import { BATCH_HEADER_BYTES } from "./record-batch-format.ts";
-import { readRecordBatchHeader, RecordCursor } from "./record-batch-reader.ts";
+import { RecordCursor } from "./record-batch-reader.ts";
 import { NO_PRODUCER_ID, RecordBatchWriter } from "./record-batch-writer.ts";
 
 /** A record that is no frame. */
@@ -70,18 +70,20 @@ export async function decodePlainBatches(
   const values: Buffer[] = [];
   let nextOffset: bigint | undefined;
   for (let at = start; at < end;) {
-    const header = readRecordBatchHeader(bytes, at, end, true);
+    const header = readFetchedHeader(bytes, at, end, true);
     if (header === undefined) break;
     at = header.recordsEnd;
     nextOffset = header.baseOffset + BigInt(header.lastOffsetDelta) + 1n;
     if (header.control) continue;
-    const isPlain = header.compression === "none";
-    const records = isPlain
-      ? bytes.subarray(header.recordsStart, header.recordsEnd)
-      : await decompressRecords(bytes, header);
-    const cursor = new RecordCursor(records, 0, records.length, header.recordCount);
+    const { recordsStart, recordsEnd } = header;
+    const fetched = isDecodedApart(header)
+      ? await readFetchedRecords(bytes, header)
+      : { header, records: bytes.subarray(recordsStart, recordsEnd) };
+    const { records } = fetched;
+    const { baseOffset, recordCount } = fetched.header;
+    const cursor = new RecordCursor(records, 0, records.length, recordCount);
     while (cursor.next()) {
-      if (header.baseOffset + BigInt(cursor.offsetDelta) < from || cursor.valueLength < 0) continue;
+      if (baseOffset + BigInt(cursor.offsetDelta) < from || cursor.valueLength < 0) continue;
       const { valueStart, valueLength } = cursor;
       values.push(Buffer.from(records.subarray(valueStart, valueStart + valueLength)));
     }

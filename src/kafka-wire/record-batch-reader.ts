@@ -15,11 +15,15 @@ export class RecordBatchError extends Error {
 
 /** Header of one batch, its records still encoded. */
 export interface RecordBatchHeader {
+  /** 2; less for messages of before Kafka 0.11 that are described as a batch. */
+  readonly magic: 0 | 1 | 2;
   readonly baseOffset: bigint;
   /** The last record's offset is `baseOffset` plus this, also when compaction took records out. */
   readonly lastOffsetDelta: number;
   readonly baseTimestampMs: number;
   readonly maxTimestampMs: number;
+  /** The broker has set the records' time: `maxTimestampMs` for all. */
+  readonly logAppendTime: boolean;
   readonly compression: (typeof COMPRESSION_NAMES)[number];
   readonly transactional: boolean;
   /** Holds transaction markers instead of records. */
@@ -53,10 +57,7 @@ export function readRecordBatchHeader(
   const batchLength = bytes.readInt32BE(start + OFFSET_OF.batchLength);
   const magic = bytes[start + OFFSET_OF.magic]!;
   if (magic !== 2) {
-    throw new RecordBatchError(
-      `message format ${magic} is older than Kafka 0.11 and is not read; ` +
-        "a topic of a newer broker holds it when log.message.format.version is set",
-    );
+    throw new RecordBatchError(`message format ${magic} is not that of record batches`);
   }
   if (batchLength < BATCH_HEADER_BYTES - BATCH_LENGTH_OVERHEAD) {
     throw new RecordBatchError(`batch length ${batchLength} is impossible`);
@@ -76,10 +77,12 @@ export function readRecordBatchHeader(
     throw new RecordBatchError(`codec ${attributes & BATCH_ATTRIBUTE.compressionMask} is unknown`);
   }
   return {
+    magic,
     baseOffset: bytes.readBigInt64BE(start + OFFSET_OF.baseOffset),
     lastOffsetDelta: bytes.readInt32BE(start + OFFSET_OF.lastOffsetDelta),
     baseTimestampMs: Number(bytes.readBigInt64BE(start + OFFSET_OF.baseTimestamp)),
     maxTimestampMs: Number(bytes.readBigInt64BE(start + OFFSET_OF.maxTimestamp)),
+    logAppendTime: (attributes & BATCH_ATTRIBUTE.logAppendTime) !== 0,
     compression,
     transactional: (attributes & BATCH_ATTRIBUTE.transactional) !== 0,
     control: (attributes & BATCH_ATTRIBUTE.control) !== 0,

@@ -3,7 +3,8 @@ import { PcaptsError } from "../errors.ts";
 import { KAFKA_ERROR_CODE, kafkaErrorInfo } from "../kafka-wire/error-codes.ts";
 import { encodeFetch } from "../kafka-wire/fetch.ts";
 import type { FetchedPartition, FetchPosition, FetchResponse } from "../kafka-wire/fetch.ts";
-import { readRecordBatchHeader, RecordBatchError } from "../kafka-wire/record-batch-reader.ts";
+import { readFetchedHeader } from "../kafka-wire/fetched-records.ts";
+import { RecordBatchError } from "../kafka-wire/record-batch-reader.ts";
 import type { Logger } from "../logger.ts";
 import { authorizationError, isAuthorizationError } from "./authorization-error.ts";
 import { BackOff } from "../back-off.ts";
@@ -505,7 +506,7 @@ function nextOffsetOf(bytes: Buffer, start: number, end: number): bigint | undef
   for (let at = start; at < end;) {
     let header;
     try {
-      header = readRecordBatchHeader(bytes, at, end, false);
+      header = readFetchedHeader(bytes, at, end, false);
     } catch {
       return next; // The decoder says what is wrong with it.
     }

@@ -1,10 +1,11 @@
-import { decompressRecords } from "../kafka-wire/compression.ts";
 import type { FetchedPartition } from "../kafka-wire/fetch.ts";
 import {
-  readRecordBatchHeader,
-  RecordBatchError,
-  RecordCursor,
-} from "../kafka-wire/record-batch-reader.ts";
+  type FetchedRecords,
+  isDecodedApart,
+  readFetchedHeader,
+  readFetchedRecords,
+} from "../kafka-wire/fetched-records.ts";
+import { RecordBatchError, RecordCursor } from "../kafka-wire/record-batch-reader.ts";
 import type { RecordBatchHeader } from "../kafka-wire/record-batch-reader.ts";
 import { CAPTURE_KEY_BYTES, readCaptureKey } from "../packet/capture-time.ts";
 import { FRAME_HEADER_BYTES, MAX_FRAME_BYTES } from "../packet/frame-chunk.ts";
@@ -78,8 +79,8 @@ interface PendingBatch {
   readonly range: OffsetRange | undefined;
   /** No frames of it are to be seen. */
   readonly isSkipped: boolean;
-  /** Its records when they were compressed, on their way out of the thread pool. */
-  readonly records: Promise<Buffer> | undefined;
+  /** Its records when they were compressed, on their way out of the thread pool, or of an older format. */
+  readonly records: Promise<FetchedRecords> | undefined;
 }
 
 /**
@@ -174,9 +175,10 @@ export class FrameDecoder {
       try {
         if (records !== undefined) {
           this.#endPiece();
-          const decompressed = await records;
-          this.#beginPiece(decompressed, 0);
-          this.#decodeRecords(decompressed, 0, decompressed.length, header, partition, range);
+          const apart = await records;
+          this.#beginPiece(apart.records, 0);
+          const { length } = apart.records;
+          this.#decodeRecords(apart.records, 0, length, apart.header, partition, range);
         } else if (!batch.isSkipped) {
           if (this.#target !== bytes) {
             this.#endPiece();
@@ -217,7 +219,7 @@ export class FrameDecoder {
     const { recordsStart, recordsEnd } = fetched;
     const aborted = new AbortedProducers(fetched, this.#options.readCommitted);
     for (let start = recordsStart; start < recordsEnd;) {
-      const header = readRecordBatchHeader(bytes, start, recordsEnd, true);
+      const header = readFetchedHeader(bytes, start, recordsEnd, true);
       if (header === undefined) return;
       start = header.recordsEnd;
       const lastOffset = header.baseOffset + BigInt(header.lastOffsetDelta);
@@ -230,9 +232,9 @@ export class FrameDecoder {
         header.baseOffset,
         lastOffset,
       );
-      let records: Promise<Buffer> | undefined;
-      if (header.compression !== "none" && !isSkipped) {
-        records = decompressRecords(bytes, header);
+      let records: Promise<FetchedRecords> | undefined;
+      if (isDecodedApart(header) && !isSkipped) {
+        records = readFetchedRecords(bytes, header);
         // What it throws is met when its turn comes.
         records.catch(() => {});
       }

@@ -14,6 +14,8 @@ export interface OffsetQuery {
   readonly readCommitted: boolean;
   /** `begin`, `end`, or the first record at or after a time (milliseconds), the end when there is none. */
   readonly at: "begin" | "end" | { readonly timestampMs: number };
+  /** Called when records have no times to ask for, as those of message format 0: it is the beginning then. */
+  readonly onNoTimes?: (() => void) | undefined;
 }
 
 /**
@@ -36,6 +38,7 @@ export async function listOffsets(
     byLeader.set(leader, led);
   }
   const offsets = new Map<number, bigint>();
+  const withoutTimes: number[] = [];
   const answers = await Promise.all(
     [...byLeader].map(async ([leader, led]) => {
       const connection = await transport.connectionTo(leader, "requests");
@@ -54,10 +57,23 @@ export async function listOffsets(
         transport.principal,
       );
     }
+    if (errorCode === KAFKA_ERROR_CODE.UNSUPPORTED_FOR_MESSAGE_FORMAT) {
+      withoutTimes.push(partition);
+      continue;
+    }
     if (errorCode !== KAFKA_ERROR_CODE.NONE) {
       throw new PcaptsError("BROKER_PROTOCOL", `Cannot ${action}: ${name}`);
     }
     offsets.set(partition, offset);
+  }
+  if (withoutTimes.length > 0) {
+    query.onNoTimes?.();
+    const begins = await listOffsets(transport, {
+      ...query,
+      partitions: withoutTimes,
+      at: "begin",
+    });
+    for (const [partition, offset] of begins) offsets.set(partition, offset);
   }
   const missing = partitions.filter((partition) => (offsets.get(partition) ?? -1n) < 0n);
   if (missing.length > 0 && at !== "end") {

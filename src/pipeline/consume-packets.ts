@@ -93,6 +93,7 @@ class ConsumeRun implements ConsumerRun {
   readonly #filter: TopicFilter | undefined;
   #transport: Transport | undefined;
   #isTopicKnown = false;
+  #saidNoTimes = false;
   #fetcher: Fetcher | undefined;
   #reading: TopicReading | undefined;
   /** Counts of readings that are over: a group that changes begins another. */
@@ -300,9 +301,25 @@ class ConsumeRun implements ConsumerRun {
       // A failed try may mean that somebody else leads a partition by now.
       const now = isStale ? await findTopic(transport, topic, kafka, signal) : leaders;
       isStale = true;
-      const query = { topic, leaders: now ?? leaders, partitions, readCommitted, at };
+      const query = {
+        topic,
+        leaders: now ?? leaders,
+        partitions,
+        readCommitted,
+        at,
+        onNoTimes: () => this.#warnOfNoTimes(),
+      };
       return listOffsets(transport, query);
     });
+  }
+
+  #warnOfNoTimes(): void {
+    if (this.#saidNoTimes) return;
+    this.#saidNoTimes = true;
+    this.#logger.warn(
+      `Topic "${this.#options.topic}": records have no timestamps (message format 0), ` +
+        "so it is read from its beginning; --from and --to go by capture times all the same",
+    );
   }
 
   async #startOf(

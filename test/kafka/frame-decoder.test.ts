@@ -310,7 +310,8 @@ test("frames before a compressed batch that cannot be read are handed over, with
   const second = readRecordBatchHeader(bytes, first, bytes.length, true)!;
   bytes.fill(0xee, second.recordsStart, second.recordsEnd);
   bytes.writeUInt32BE(crc32c(bytes.subarray(first + 21, second.recordsEnd)), first + 17);
-  const chunks = await decodeAll(createDecoder(), bytes, fetched, 0n);
+  // Frames are moved within the bytes that are decoded.
+  const chunks = await decodeAll(createDecoder(), Buffer.from(bytes), fetched, 0n);
   assert.equal(chunks.length, 1);
   assert.equal(chunks[0]!.frames.length, 10);
   assert.equal(chunks[0]!.nextOffset, 10n);
