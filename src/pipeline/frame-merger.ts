@@ -88,8 +88,8 @@ export class FrameMerger {
 
   /** What the chunk was that came last of a partition, which had frames. */
   arrivalOf(partition: number): Arrival {
-    const { earliest, latest, disorderMs } = this.#partitions.get(partition)!;
-    return { partition, earliest: earliest!, latest: latest!, disorderMs };
+    const { earliest, highest, latest, disorderMs } = this.#partitions.get(partition)!;
+    return { partition, earliest: earliest!, highest: highest!, latest: latest!, disorderMs };
   }
 
   /** True when a partition has its share of the memory. */

@@ -43,6 +43,8 @@ export class HeldPartition {
   /** Of the piece that came last: its earliest time, and how far frames were behind the latest. */
   earliest: CaptureInstant | undefined;
   disorderMs = 0;
+  /** Its latest time: after {@link latest} where times have jumped back within it. */
+  highest: CaptureInstant | undefined;
   /** Oldest first. */
   #pieces: Piece[] = [];
   #position: bigint;
@@ -70,6 +72,7 @@ export class HeldPartition {
     { interfaceOf, offsets }: Pick<Partial<Piece>, "interfaceOf" | "offsets">,
   ): Piece {
     this.earliest = undefined;
+    this.highest = undefined;
     this.disorderMs = 0;
     const from = this.#pieces.at(-1)?.next ?? this.#position;
     const piece: Piece = {
@@ -120,11 +123,12 @@ export class HeldPartition {
    * @param windowMs a run further behind than this tells that times have jumped back
    */
   noteTimes(run: Run, windowMs: number, perSecond: number): void {
-    const { latest, earliest } = this;
+    const { latest, earliest, highest } = this;
     const last = { seconds: run.lastSeconds, fraction: run.lastFraction };
     if (earliest === undefined || isBefore(run, earliest)) {
       this.earliest = { seconds: run.seconds, fraction: run.fraction };
     }
+    if (highest === undefined || isBefore(highest, last)) this.highest = last;
     if (latest !== undefined && isBefore(run, latest)) {
       const behindMs = msBetween(run, latest, perSecond);
       if (behindMs <= windowMs) {

@@ -36,7 +36,8 @@ export interface ReleaseRuleSetup {
 export interface Arrival {
   readonly partition: number;
   readonly earliest: CaptureInstant;
-  /** The latest that it has shown so far. */
+  readonly highest: CaptureInstant;
+  /** The latest that it has shown so far, since times jumped back: they may have, within what came. */
   readonly latest: CaptureInstant;
   /** How far its frames were behind those that it had shown. */
   readonly disorderMs: number;
@@ -125,7 +126,7 @@ export class ReleaseRule {
 
   /** Frames of a partition came. */
   arrived(
-    { partition, earliest, latest, disorderMs }: Arrival,
+    { partition, earliest, highest, latest, disorderMs }: Arrival,
     perSecond: number,
     nowMs: number,
   ): void {
@@ -140,7 +141,8 @@ export class ReleaseRule {
       this.#released = BEFORE_ALL;
       this.#arrivals.push({ atMs: nowMs, latest: undefined, isReleased: false });
     }
-    this.#arrivals.push({ atMs: nowMs, latest, isReleased: false });
+    const last = isBefore(latest, highest) ? highest : latest;
+    this.#arrivals.push({ atMs: nowMs, latest: last, isReleased: false });
   }
 
   /**

@@ -242,6 +242,58 @@ test("what is later than the window is given out next and counted", async () => 
   assert.equal(late, 1);
 });
 
+/** Times that grow, and jump back now and then as where captures follow each other. */
+const arbitraryCaptures = fc
+  .array(fc.array(fc.nat(3000), { minLength: 1, maxLength: 12 }), { minLength: 1, maxLength: 4 })
+  .map((captures) => captures.flatMap((times) => times.toSorted((a, b) => a - b)));
+
+test("when nothing more comes, everything that is there goes out, wherever times jump back", async () => {
+  const property = fc.asyncProperty(
+    fc.array(arbitraryCaptures, { minLength: 1, maxLength: 3 }),
+    fc.integer({ min: 1, max: 20 }),
+    fc.constantFrom("window" as const, "disorder" as const),
+    async (partitions, chunkFrames, patience) => {
+      const chunks = partitions.flatMap((times, partition) => {
+        const firsts = [...times.keys()].filter((n) => n % chunkFrames === 0);
+        return firsts.map((n) => chunkOf(partition, n, times.slice(n, n + chunkFrames)));
+      });
+      const source = sourceOf(chunks, new Map());
+      let end = (): void => {};
+      const stopped = new Promise<void>((resolve) => (end = resolve));
+      let isAtEnd = false;
+      const live: OrderedSource = {
+        ...source,
+        async *chunks() {
+          yield* source.chunks();
+          isAtEnd = true;
+          await stopped;
+        },
+        isFinished: () => false,
+        isAtEnd: () => isAtEnd,
+        stop: () => end(),
+      };
+      const start = new Map([...partitions.keys()].map((partition) => [partition, 0n]));
+      const nowMs = (): number => performance.now();
+      const order = new FrameOrder(live, { start, windowMs: 5, patience, nowMs });
+      const there = partitions.flat().length;
+      let out = 0;
+      let isStuck = false;
+      const guard = setTimeout(() => {
+        isStuck = true;
+        order.stop();
+      }, 10_000);
+      for await (const { frameCount } of order.chunks()) {
+        out += frameCount;
+        if (out === there) order.stop();
+      }
+      clearTimeout(guard);
+      assert.equal(isStuck, false, "frames are kept that nothing lets go");
+      assert.equal(out, there);
+    },
+  );
+  await fc.assert(property, { numRuns: 100 });
+});
+
 const NONE: readonly OffsetSpan[] = [];
 
 test("positions, and what is noted as done behind them, tell exactly which frames are out, and end behind the last", async () => {

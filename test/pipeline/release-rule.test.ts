@@ -45,6 +45,7 @@ function createScene(partitions: number, patience: OrderPatience, windowMs = 100
       const arrival = {
         partition,
         earliest: instant(first),
+        highest: instant(last),
         latest: instant(latest.get(partition)!),
         disorderMs: isBack ? 0 : disorderMs,
       };
@@ -163,6 +164,14 @@ test("times that jump back do not widen the window, and later frames that are he
   arrive(0, 1011, 1020, 70);
   arrive(1, 1011, 1015, 70);
   assert.equal(limit(70), 1015);
+});
+
+test("times that jump back within what comes at once do not make what was before them wait for ever", () => {
+  const { rule, limit, atEnd } = createScene(1, "disorder", 100);
+  atEnd.add(0);
+  const [earliest, highest, latest] = [instant(1000), instant(5010), instant(1010)];
+  rule.arrived({ partition: 0, earliest, highest, latest, disorderMs: 0 }, MICROS, 40);
+  assert.equal(limit(65), 5010);
 });
 
 test("a partition that has more, but gives nothing, is waited for for a second", () => {
