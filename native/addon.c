@@ -11,6 +11,7 @@
 #include "capture.h"
 #include "filter.h"
 #include "interfaces.h"
+#include "lock.h"
 #include "notify.h"
 
 #define MAX_ARGUMENTS 5
@@ -648,6 +649,22 @@ static napi_value notify(napi_env env, napi_callback_info info)
   return failure == 0 ? NULL : throw_error(env, "NOTIFY", strerror(failure));
 }
 
+/* ---- directories ------------------------------------------------------------------------------- */
+
+/* lockDirectory(path): a descriptor, undefined when another process has it; throws what the system says */
+static napi_value js_lock_directory(napi_env env, napi_callback_info info)
+{
+  napi_value arguments[MAX_ARGUMENTS];
+  get_arguments(env, info, arguments);
+  char *path = copy_string(env, arguments[0]);
+  int fd = -1;
+  int failure = path == NULL ? EINVAL : lock_directory(path, &fd);
+  free(path);
+  if (failure == EWOULDBLOCK)
+    return NULL;
+  return failure == 0 ? make_number(env, fd) : throw_error(env, "LOCK", strerror(failure));
+}
+
 /* ---- module ----------------------------------------------------------------------------------- */
 
 NAPI_MODULE_INIT()
@@ -663,7 +680,7 @@ NAPI_MODULE_INIT()
       {"give", give_buffer},               {"exclude", exclude},
       {"stats", session_stats},            {"stop", stop},
       {"compileFilter", compile_filter},   {"matchFilter", match_filter},
-      {"notify", notify},
+      {"notify", notify},                  {"lockDirectory", js_lock_directory},
   };
   for (size_t n = 0; n < sizeof FUNCTIONS / sizeof *FUNCTIONS; n++) {
     napi_value function = NULL;

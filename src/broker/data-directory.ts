@@ -108,7 +108,7 @@ export class DataDirectory {
 }
 
 async function takeLock(path: string): Promise<DirectoryLock> {
-  const lock = await DirectoryLock.take(path, "broker");
+  const lock = await DirectoryLock.takeWhole(path, "broker");
   if (lock !== undefined) return lock;
   throw new PcaptsError(
     "BROKER_DATA_DIRECTORY",

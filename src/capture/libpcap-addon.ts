@@ -1,6 +1,5 @@
-import { createRequire } from "node:module";
-import { fileURLToPath } from "node:url";
 import { PcaptsError } from "../errors.ts";
+import { loadNativeAddon, type NativeAddon } from "../native-addon.ts";
 
 /** A device as libpcap lists it. */
 export interface LibpcapDevice {
@@ -65,7 +64,7 @@ export type LibpcapDelivery = (
  * The addon in `native/`. Its errors carry libpcap's words, and as `code` the name of libpcap's code,
  * LIBRARY, FILTER, LINK_TYPE or TIME_STAMP_TYPE.
  */
-export interface LibpcapAddon {
+export interface LibpcapAddon extends NativeAddon {
   /** libpcap's own line about itself. */
   libraryVersion(): string;
   listInterfaces(): LibpcapDevice[];
@@ -98,11 +97,6 @@ export interface LibpcapAddon {
     bigEndian: boolean,
     verdicts: Uint8Array,
   ): number;
-  /**
-   * Sends one datagram to a Unix socket, as $NOTIFY_SOCKET names it; needs no libpcap. Throws what the
-   * system says.
-   */
-  notify(address: string, text: string): void;
 }
 
 let loaded: LibpcapAddon | undefined;
@@ -117,7 +111,7 @@ export function loadLibpcap(load?: () => LibpcapAddon): LibpcapAddon {
   if (load === undefined && loaded !== undefined) return loaded;
   let addon: LibpcapAddon;
   try {
-    addon = (load ?? loadBuild)();
+    addon = load?.() ?? (loadNativeAddon() as LibpcapAddon);
   } catch (cause) {
     throw unavailable(
       /No native build was found/.test(messageOf(cause))
@@ -139,29 +133,10 @@ export function loadLibpcap(load?: () => LibpcapAddon): LibpcapAddon {
   return addon;
 }
 
-/**
- * Loads the addon alone, for what needs no libpcap.
- *
- * @throws PcaptsError ENGINE_UNAVAILABLE
- */
-export function loadNotifier(): Pick<LibpcapAddon, "notify"> {
-  try {
-    return loadBuild();
-  } catch (cause) {
-    throw unavailable(messageOf(cause), cause);
-  }
-}
-
 /** The version in libpcap's line about itself: "1.10.3" of "libpcap version 1.10.3 (with TPACKET_V3)". */
 export function libpcapVersion(addon: LibpcapAddon): string {
   const line = addon.libraryVersion();
   return /version ([\w.-]+)/.exec(line)?.[1] ?? line;
-}
-
-function loadBuild(): LibpcapAddon {
-  const require = createRequire(import.meta.url);
-  const find = require("node-gyp-build") as (directory: string) => LibpcapAddon;
-  return find(fileURLToPath(new URL("../../../native", import.meta.url)));
 }
 
 function unavailable(reason: string, cause: unknown): PcaptsError {

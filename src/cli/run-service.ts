@@ -205,10 +205,10 @@ async function openServiceManager({ logger }: CommandContext): Promise<ServiceMa
   if (settings === undefined) return undefined;
   // What this process starts is not what the manager waits for.
   for (const name of ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]) delete process.env[name];
-  const { loadNotifier } = await import("../capture/libpcap-addon.ts");
+  const { loadNativeAddon } = await import("../native-addon.ts");
   let send: (address: string, text: string) => void;
   try {
-    const addon = loadNotifier();
+    const addon = loadNativeAddon();
     send = (address, text) => addon.notify(address, text);
   } catch (error) {
     logger.warn(

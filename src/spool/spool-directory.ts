@@ -49,7 +49,7 @@ export class SpoolDirectory {
     try {
       await makeDirectory(path);
       await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
-      lock = await DirectoryLock.take(path, "spool");
+      lock = await DirectoryLock.takeWhole(path, "spool");
     } catch (error) {
       throw unusable(path, reasonOf(error), "choose another with --spool-dir", error);
     }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { loadNotifier } from "../../src/capture/libpcap-addon.ts";
+import { loadNativeAddon } from "../../src/native-addon.ts";
 import { readServiceManager, ServiceManager } from "../../src/service/service-manager.ts";
 import { eventually } from "../integration/pcapts-process.ts";
 import { NotifySocket } from "./notify-socket.ts";
@@ -64,7 +64,7 @@ test("READY is said once, beats come in time, and none while something is wrong"
 
 test("a manager that is gone is said once and does no harm", () => {
   const warnings: string[] = [];
-  const addon = loadNotifier();
+  const addon = loadNativeAddon();
   const manager = new ServiceManager({
     settings: { address: "/nonexistent/notify", beatEveryMs: 1 },
     send: (address, text) => addon.notify(address, text),
@@ -83,7 +83,7 @@ for (const kind of ["path", "abstract"] as const) {
     const socket = await NotifySocket.open(kind);
     try {
       const text = "READY=1\nSTATUS=größer als 0";
-      loadNotifier().notify(socket.address, text);
+      loadNativeAddon().notify(socket.address, text);
       await eventually("the message", () => socket.messages.length === 1);
       assert.deepEqual(socket.messages, [text]);
     } finally {
@@ -93,7 +93,7 @@ for (const kind of ["path", "abstract"] as const) {
 }
 
 test("notify() says what is wrong with an address", () => {
-  const addon = loadNotifier();
+  const addon = loadNativeAddon();
   assert.throws(() => addon.notify("", "x"), /Invalid argument/);
   assert.throws(() => addon.notify(`/${"x".repeat(200)}`, "x"), /File name too long/);
 });
