@@ -2,8 +2,9 @@ import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { PcaptsError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { readHeaderWord, type CaptureInterface, type FrameChunk } from "../packet/frame-chunk.ts";
+import type { CaptureInterface, FrameChunk } from "../packet/frame-chunk.ts";
 import { openFileSource, sizeOfFile, type FileSourceOptions } from "./file-source.ts";
+import { readFirstTime } from "./first-time.ts";
 import type { CaptureCounters, FrameSource, ReadExtent } from "./frame-source.ts";
 import { openLoopedSource } from "./looped-source.ts";
 import { isNamedPipe } from "./pipe-bytes.ts";
@@ -182,6 +183,9 @@ async function isDirectory(given: string): Promise<boolean> {
   }
 }
 
+/** Of a capture without frames. */
+const NO_TIME = { seconds: -1, nanoseconds: 0 };
+
 /** The captures right in a directory, by the time of their first frame, those without one first. */
 async function listByTime(directory: string, options: FileSequenceOptions): Promise<string[]> {
   const entries = await readdir(directory, { withFileTypes: true });
@@ -191,7 +195,7 @@ async function listByTime(directory: string, options: FileSequenceOptions): Prom
     // Waiting for a pipe's writer here would keep all others waiting.
     if (!entry.isFile() && !(entry.isSymbolicLink() && (await isRegularFile(file)))) continue;
     try {
-      found.push({ file, ...(await readFirstTime(file, options)) });
+      found.push({ file, ...((await readFirstTime(file, options)) ?? NO_TIME) });
     } catch (error) {
       if (!(error instanceof PcaptsError)) throw error;
       if (error.code === "FILE_NOT_A_CAPTURE") {
@@ -219,27 +223,4 @@ async function isRegularFile(file: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-async function readFirstTime(
-  file: string,
-  options: FileSequenceOptions,
-): Promise<{ seconds: number; nanoseconds: number }> {
-  const source = await openFileSource(file, options);
-  try {
-    for await (const { bytes, frameCount, bigEndian, nanosecond } of source.chunks()) {
-      if (frameCount === 0) continue;
-      const fraction = readHeaderWord(bytes, 4, bigEndian);
-      return {
-        seconds: readHeaderWord(bytes, 0, bigEndian),
-        nanoseconds: nanosecond ? fraction : fraction * 1000,
-      };
-    }
-  } catch (error) {
-    // What is damaged says so when its turn comes.
-    if (!(error instanceof PcaptsError)) throw error;
-  } finally {
-    await source.stop();
-  }
-  return { seconds: -1, nanoseconds: 0 };
 }

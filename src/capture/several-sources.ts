@@ -1,6 +1,7 @@
 import type { FrameChunk } from "../packet/frame-chunk.ts";
 import type { CaptureCounters } from "./frame-source.ts";
 import type { LiveSource } from "./live-source.ts";
+import { ReadyChunks } from "./ready-chunks.ts";
 
 /**
  * Makes one source of several interfaces. Each chunk keeps the interface table of its own source, so
@@ -16,16 +17,6 @@ export function mergeLiveSources(sources: readonly LiveSource[]): LiveSource {
   const [first, ...others] = sources;
   if (first === undefined) throw new RangeError("no sources");
   return others.length === 0 ? first : new SeveralSources(first, others);
-}
-
-/** A source's chunks, as they are asked for one by one. */
-type Chunks = AsyncIterator<FrameChunk, void>;
-
-interface Answer {
-  readonly chunks: Chunks;
-  /** Undefined when the source has ended. */
-  readonly chunk: FrameChunk | undefined;
-  readonly failure?: unknown;
 }
 
 class SeveralSources implements LiveSource {
@@ -46,33 +37,18 @@ class SeveralSources implements LiveSource {
   }
 
   async *chunks(): AsyncGenerator<FrameChunk, void, void> {
-    // Not Promise.race(): each call of it would hang another reaction on the promise of a source that is
-    // silent, for as long as it is.
-    const ready: Answer[] = [];
-    let wake = (): void => {};
-    const ask = async (chunks: Chunks): Promise<void> => {
-      ready.push(await askFor(chunks));
-      wake();
-    };
-    let running = this.#sources.length;
-    for (const source of this.#sources) void ask(source.chunks()[Symbol.asyncIterator]() as Chunks);
+    const ready = new ReadyChunks<LiveSource>();
+    for (const source of this.#sources) ready.add(source, source.chunks());
     let failure: { readonly error: unknown } | undefined;
     try {
-      while (running > 0) {
-        const answer = ready.shift();
+      while (ready.running > 0) {
+        const answer = ready.take();
         if (answer === undefined) {
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-          });
-          continue;
-        }
-        if (answer.chunk !== undefined) {
+          await ready.changed();
+        } else if (answer.chunk !== undefined) {
           yield answer.chunk;
-          void ask(answer.chunks);
-          continue;
-        }
-        running--;
-        if (answer.failure !== undefined && failure === undefined) {
+          ready.goOn(answer);
+        } else if (answer.failure !== undefined && failure === undefined) {
           failure = { error: answer.failure };
           void this.stop();
         }
@@ -101,16 +77,6 @@ class SeveralSources implements LiveSource {
 
   async stop(): Promise<void> {
     await Promise.all(this.#sources.map((source) => source.stop()));
-  }
-}
-
-/** Asks for the next chunk; never rejects. */
-async function askFor(chunks: Chunks): Promise<Answer> {
-  try {
-    const { done, value } = await chunks.next();
-    return { chunks, chunk: done === true ? undefined : value };
-  } catch (failure) {
-    return { chunks, chunk: undefined, failure };
   }
 }
 

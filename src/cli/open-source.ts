@@ -103,14 +103,9 @@ async function openMatching(
   onNextFile?: () => void,
 ): Promise<FrameSource> {
   const { values } = line;
-  const { openFileSources } = await import("../capture/file-sequence.ts");
-  const file = await openFileSources(values.read, {
-    stdin: process.stdin,
-    sensor: values.sensor ?? hostname(),
-    loops: values.loop === 0 ? Infinity : values.loop,
-    onNextFile,
-    logger,
-  });
+  const file = await (values.monitor
+    ? openFolder(values, logger)
+    : openAllFiles(values, logger, onNextFile));
   const expression = filterOf(line);
   if (expression === undefined) return file;
   const { openFilteredSource } = await import("../capture/filtered-source.ts");
@@ -121,6 +116,27 @@ async function openMatching(
     await file.stop();
     throw error;
   }
+}
+
+async function openAllFiles(
+  values: OptionValues,
+  logger: Logger,
+  onNextFile?: () => void,
+): Promise<FrameSource> {
+  const { openFileSources } = await import("../capture/file-sequence.ts");
+  return openFileSources(values.read, {
+    stdin: process.stdin,
+    sensor: values.sensor ?? hostname(),
+    loops: values.loop === 0 ? Infinity : values.loop,
+    onNextFile,
+    logger,
+  });
+}
+
+async function openFolder({ read, sensor }: OptionValues, logger: Logger): Promise<FrameSource> {
+  const [folder = ""] = read;
+  const { openFolderSource } = await import("../capture/folder-source.ts");
+  return openFolderSource(folder, { sensor: sensor ?? hostname(), logger });
 }
 
 async function openInterfaces(

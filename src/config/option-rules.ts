@@ -105,6 +105,18 @@ const OPTION_RULES: readonly OptionRule[] = [
     message: "--loop needs files, which can be read again: -r, --read - is standard input",
   },
   {
+    broken: ({ values }) =>
+      isProducing(values) && values.monitor && (values.read.length !== 1 || values.read[0] === "-"),
+    message: "--monitor follows one folder: name it with -r, --read DIR",
+  },
+  {
+    // Frames come when they are captured, and are never all there.
+    broken: ({ values }) =>
+      isProducing(values) && values.monitor && (countSpeeds(values) > 0 || values.loop !== 1),
+    message:
+      "--monitor takes frames as they come: leave --topspeed, --multiplier, --pps, --mbps and --loop out",
+  },
+  {
     // A file says itself what its frames are; another word for them would mislabel every one.
     broken: ({ values }) => readsFile(values) && values.linktype !== undefined,
     message: "-y, --linktype goes with -i, --interface: a file names its link type itself",

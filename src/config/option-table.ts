@@ -294,6 +294,12 @@ export const OPTION_TABLE = [
     brief: true,
   },
   {
+    long: "monitor",
+    mode: "producer",
+    value: { type: "switch" },
+    help: "with -r DIR: follow a folder into which a capture program rotates files, until a signal",
+  },
+  {
     long: "snaplen",
     short: "-s",
     mode: "producer",

@@ -55,6 +55,10 @@ const WRONG: readonly (readonly [string, RegExp])[] = [
   ["-p -i TCP@a -i TCP@a:57012", /-i, --interface names "TCP@a:57012" twice/],
   ["-p -i TCP@a -y EN10MB", /-y, -j and --time-stamp-precision go with an interface of this mach/],
   ["-L -i TCP@a", /-L, .* and -J, .* are of an interface of this machine/],
+  ["-p -i lo --monitor", /--monitor follows one folder: name it with -r, --read DIR/],
+  ["-p -r a -r b --monitor", /--monitor follows one folder/],
+  ["-p -r a --monitor --pps 5", /--monitor takes frames as they come: leave .*--pps.* out/],
+  ["-p -r package.json --monitor", /--monitor follows a folder: "package.json" is none/],
   [
     "-p -i lo -a files:2",
     /-a, --autostop expects duration:SECONDS, .*; a producer writes no files/,
