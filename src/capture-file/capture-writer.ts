@@ -1,5 +1,6 @@
 import type { Writable } from "node:stream";
-import type { FrameChunk } from "../packet/frame-chunk.ts";
+import { FRAME_HEADER_BYTES, type FrameChunk } from "../packet/frame-chunk.ts";
+import { PCAPNG_BLOCK } from "./pcapng-format.ts";
 import { PcapngWriter } from "./pcapng-writer.ts";
 import { PcapWriter } from "./pcap-writer.ts";
 
@@ -46,6 +47,47 @@ export function createCaptureWriter(stream: Writable, format: CaptureFormat): Ca
     isContinued: continues !== undefined,
     ...(linkType !== undefined && { linkType }),
   });
+}
+
+/** Whole frames among the bytes of a file. */
+export interface WholeFrames {
+  readonly frames: number;
+  /** Up to the end of the last whole frame, or block. */
+  readonly bytes: number;
+}
+
+/**
+ * Counts the whole frames in what was written of a chunk.
+ *
+ * @param bytes begin with a frame, or a block of pcapng, and may end within one
+ */
+export function countWholeFrames(fileType: CaptureFormat["fileType"], bytes: Buffer): WholeFrames {
+  const headBytes = fileType === "pcapng" ? 8 : FRAME_HEADER_BYTES;
+  let frames = 0;
+  let at = 0;
+  while (at + headBytes <= bytes.length) {
+    const next =
+      at +
+      (fileType === "pcapng"
+        ? bytes.readUInt32LE(at + 4)
+        : FRAME_HEADER_BYTES + bytes.readUInt32LE(at + 8));
+    if (next > bytes.length) break;
+    if (fileType !== "pcapng" || bytes.readUInt32LE(at) === PCAPNG_BLOCK.ENHANCED_PACKET) frames++;
+    at = next;
+  }
+  return { frames, bytes: at };
+}
+
+/**
+ * What stays of a write that failed: whole frames, and of what is compressed nothing.
+ *
+ * @returns as `FileOutputOptions.keepOfTorn` has it
+ */
+export function keepWholeFrames(
+  fileType: CaptureFormat["fileType"],
+  isCompressed: boolean,
+): (bytes: Buffer) => number {
+  return (bytes) => (isCompressed ? 0 : countWholeFrames(fileType, bytes).bytes);
 }
 
 /** Bytes that a frame takes in a file, its record header or block included. */

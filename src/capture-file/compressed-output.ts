@@ -33,6 +33,9 @@ export class CompressedOutput extends Writable {
   readonly #compress: Promise<Compressor>;
   #pieces: Buffer[] = [];
   #length = 0;
+  /** Before compression: bytes that were written, and those of them that are out. */
+  #takenBytes = 0;
+  #outBytes = 0;
   #timer: NodeJS.Timeout | undefined;
   #emitting: Promise<void> = Promise.resolve();
 
@@ -44,6 +47,16 @@ export class CompressedOutput extends Writable {
     // What it throws is met by the first that is to be compressed.
     this.#compress.catch(() => {});
     target.on("error", (error) => this.destroy(error));
+  }
+
+  /** Bytes that were written, before compression. */
+  get takenBytes(): number {
+    return this.#takenBytes;
+  }
+
+  /** Those of them that have gone out, compressed. */
+  get outBytes(): number {
+    return this.#outBytes;
   }
 
   /** Resolves when all that was written so far has gone out, compressed. */
@@ -63,6 +76,7 @@ export class CompressedOutput extends Writable {
     // Whoever wrote it uses its memory again.
     this.#pieces.push(Buffer.from(bytes));
     this.#length += bytes.length;
+    this.#takenBytes += bytes.length;
     if (this.#length >= MEMBER_BYTES) {
       void this.#flushThen(done);
       return;
@@ -104,6 +118,7 @@ export class CompressedOutput extends Writable {
         else resolve();
       });
     });
+    this.#outBytes += bytes.length;
   }
 }
 

@@ -20,6 +20,11 @@ export interface FileOutputOptions {
   readonly syncsAtEnd?: boolean;
   /** At the end the file is left open: it belongs to somebody else. */
   readonly staysOpen?: boolean;
+  /**
+   * How many bytes are to stay of what a write got into the file before it failed; the rest is cut off.
+   * Default all.
+   */
+  readonly keepOfTorn?: ((bytes: Buffer) => number) | undefined;
 }
 
 /** A file that is written, and brought to the disk when that is asked for. */
@@ -31,6 +36,7 @@ export class FileOutput extends Writable {
   #length: number;
   /** The last bytes of the file. */
   #tail: Buffer;
+  #torn = Buffer.alloc(0);
   #syncedLength = -1;
   #syncFailure: Error | undefined;
 
@@ -88,6 +94,11 @@ export class FileOutput extends Writable {
     return this.#length;
   }
 
+  /** What a write got into the file behind its header before it failed, a copy; nothing when none did. */
+  get torn(): Buffer {
+    return this.#torn;
+  }
+
   /** The last of them, in hexadecimal. */
   get tail(): string {
     return this.#tail.toString("hex");
@@ -101,6 +112,8 @@ export class FileOutput extends Writable {
    */
   async sync(): Promise<void> {
     if (this.#syncFailure !== undefined) throw this.#syncFailure;
+    // It is closed by then.
+    if (this.errored !== null && this.#options.staysOpen !== true) throw this.errored;
     const length = this.#length;
     if (length === this.#syncedLength) return;
     try {
@@ -119,12 +132,24 @@ export class FileOutput extends Writable {
       fs.write(this.#fd, rest, (error, count) => {
         this.#length += count;
         this.#tail = tailOf(this.#tail, rest.subarray(0, count));
-        if (error !== null) done(named(error, this.path));
-        else if (count < rest.length) write(rest.subarray(count));
+        if (error !== null) {
+          const torn = bytes.subarray(0, bytes.length - rest.length);
+          this.#leaveTorn(torn, () => done(named(error, this.path)));
+        } else if (count < rest.length) write(rest.subarray(count));
         else done();
       });
     };
     write(bytes);
+  }
+
+  /** A file that ends in order is worth more than a part of a frame; where it cannot be cut it stays. */
+  #leaveTorn(bytes: Buffer, done: () => void): void {
+    const { keepOfTorn, staysOpen } = this.#options;
+    const before = this.#length - bytes.length;
+    // Not of the file's header.
+    if (before > 0) this.#torn = Buffer.from(bytes);
+    if (keepOfTorn === undefined || staysOpen === true) done();
+    else fs.ftruncate(this.#fd, before + keepOfTorn(this.#torn), done);
   }
 
   override _final(done: (error?: Error | null) => void): void {

@@ -1,9 +1,15 @@
 import { open, stat } from "node:fs/promises";
 import { finished } from "node:stream/promises";
 import type { FrameChunk } from "../packet/frame-chunk.ts";
-import { createCaptureWriter, type CaptureFormat, type CaptureWriter } from "./capture-writer.ts";
+import {
+  createCaptureWriter,
+  keepWholeFrames,
+  type CaptureFormat,
+  type CaptureWriter,
+} from "./capture-writer.ts";
 import { CompressedOutput, type OutputCompression } from "./compressed-output.ts";
-import { FileOutput } from "./file-output.ts";
+import { FileOutput, type FileOutputOptions } from "./file-output.ts";
+import { FrameTally } from "./frame-tally.ts";
 
 const PCAP_HEADER_BYTES = 24;
 
@@ -43,6 +49,7 @@ export class RingFile {
   readonly #file: FileOutput;
   readonly #compressed: CompressedOutput | undefined;
   readonly #writer: CaptureWriter;
+  readonly #tally: FrameTally;
 
   private constructor(
     file: FileOutput,
@@ -55,6 +62,7 @@ export class RingFile {
     this.#compressed =
       compression === undefined ? undefined : new CompressedOutput(file, compression);
     this.#writer = createCaptureWriter(this.#compressed ?? file, { ...format, continues });
+    this.#tally = new FrameTally(format.fileType, file, this.#compressed);
     this.bytes = fill.bytes;
     this.packets = fill.packets;
     this.firstSecond = fill.firstSecond;
@@ -67,7 +75,7 @@ export class RingFile {
     format: RingFileFormat,
     first: Pick<RingFileFill, "firstSecond" | "firstFraction">,
   ): Promise<RingFile> {
-    const file = await FileOutput.create(path, { syncsAtEnd: format.isDurable });
+    const file = await FileOutput.create(path, fileOptions(format));
     return new RingFile(
       file,
       format,
@@ -79,13 +87,19 @@ export class RingFile {
   /** Goes on with a file at a place; what is behind it is cut off. @throws the operating system's error */
   static async goOn(place: RingFilePlace, format: RingFileFormat): Promise<RingFile> {
     const { path, length, tail } = place;
-    const file = await FileOutput.goOn(path, length, tail, { syncsAtEnd: format.isDurable });
+    const file = await FileOutput.goOn(path, length, tail, fileOptions(format));
     return new RingFile(file, format, place, place.packets === 0 ? "header" : "frames");
   }
 
   /** Writes all frames of a chunk. @throws the stream's error */
   async writeChunk(chunk: FrameChunk): Promise<void> {
     await this.#writer.writeChunk(chunk);
+    this.#tally.took(chunk.frameCount);
+  }
+
+  /** After a failure: how many more frames are in the file than it took, or fewer. See {@link FrameTally}. */
+  settle(): number {
+    return this.#tally.settle();
   }
 
   /**
@@ -127,6 +141,13 @@ export class RingFile {
     this.#file.destroy();
     await closed;
   }
+}
+
+function fileOptions({ fileType, compression, isDurable }: RingFileFormat): FileOutputOptions {
+  return {
+    syncsAtEnd: isDurable,
+    keepOfTorn: keepWholeFrames(fileType, compression !== undefined),
+  };
 }
 
 /** What became of a file in which a place was noted. */

@@ -68,6 +68,7 @@ export class RingWriter {
   #kept: string[] = [];
   #doomed: string[] = [];
   #isFull = false;
+  #taken = 0;
 
   /**
    * @param compression around each file
@@ -91,6 +92,16 @@ export class RingWriter {
     return this.#isFull;
   }
 
+  /** Frames that files have taken. */
+  get taken(): number {
+    return this.#taken;
+  }
+
+  /** After a failure: how many more frames are in the file in hand than it took, or fewer. */
+  settle(): number {
+    return this.#current?.settle() ?? 0;
+  }
+
   /** True when there are files that could be deleted if all behind them were safe. */
   get hasDoomed(): boolean {
     return this.#doomed.length > 0;
@@ -111,6 +122,7 @@ export class RingWriter {
       }
       const count = this.#countThatFit(rest, this.#current);
       if (count > 0) await this.#current.writeChunk(takeFrames(rest, count));
+      this.#taken += count;
       rest = dropFrames(rest, count);
       if (rest.frameCount === 0) break;
       await this.#current.end();

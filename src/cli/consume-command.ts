@@ -1,5 +1,6 @@
 import { isatty } from "node:tty";
 import type { CommandLine } from "../config/option-rules.ts";
+import { keepWholeFrames } from "../capture-file/capture-writer.ts";
 import { parseRingLimits } from "../config/ring-limits.ts";
 import { PcaptsError } from "../errors.ts";
 import type { ConsumeSummary } from "../pipeline/pipeline-options.ts";
@@ -60,6 +61,7 @@ export async function consumeCommand(line: CommandLine, context: CommandContext)
   const output = await openPcapOutput(
     every === 0 && ring === undefined ? values.write : undefined,
     onClosed,
+    { keepOfTorn: keepWholeFrames(values["file-type"], values["compress-output"] !== undefined) },
   );
   const { consumePackets } = await import("../pipeline/consume-packets.ts");
   const run = consumePackets(

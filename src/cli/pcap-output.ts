@@ -3,7 +3,7 @@ import { access, constants } from "node:fs/promises";
 import { dirname } from "node:path";
 import { Writable } from "node:stream";
 import { finished } from "node:stream/promises";
-import { FileOutput } from "../capture-file/file-output.ts";
+import { FileOutput, type FileOutputOptions } from "../capture-file/file-output.ts";
 import { PcaptsError } from "../errors.ts";
 import { describeSystemError, isCausedBy } from "./error-text.ts";
 import { isNamedPipe, openNamedPipe } from "./named-pipe.ts";
@@ -22,14 +22,20 @@ export interface PcapOutput {
  *
  * @param path a file, which is overwritten; "-" is standard output; undefined takes no pcap
  * @param onClosed called when the reader of the output is gone
+ * @param options of a file
  * @throws PcaptsError OUTPUT_NOT_WRITABLE
  */
 export async function openPcapOutput(
   path: string | undefined,
   onClosed: () => void,
+  options: FileOutputOptions = {},
 ): Promise<PcapOutput> {
   const stream =
-    path === undefined ? openNowhere() : path === "-" ? openStdout() : await openFile(path);
+    path === undefined
+      ? openNowhere()
+      : path === "-"
+        ? openStdout()
+        : await openFile(path, options);
   stream.on("error", (error) => {
     // Other errors reach the run through its own writes.
     if (isCausedBy(error, "EPIPE")) onClosed();
@@ -69,10 +75,10 @@ export async function checkFilePath(path: string): Promise<void> {
   }
 }
 
-async function openFile(path: string): Promise<Writable> {
+async function openFile(path: string, options: FileOutputOptions): Promise<Writable> {
   try {
     if (await isNamedPipe(path)) return await openNamedPipe(path);
-    return await FileOutput.create(path);
+    return await FileOutput.create(path, options);
   } catch (error) {
     throw new PcaptsError(
       "OUTPUT_NOT_WRITABLE",

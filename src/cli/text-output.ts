@@ -6,7 +6,11 @@ const RETRY_MS = 5;
 /** Where a consumer's lines go. */
 export interface TextOutput {
   print(text: string): void;
-  /** Resolves when everything printed is out, or cannot be any more. */
+  /**
+   * Resolves when everything printed is out, or nobody reads it any more.
+   *
+   * @throws the operating system's error, such as that of a full disk
+   */
   flush(): Promise<void>;
 }
 
@@ -21,10 +25,11 @@ export function openTextOutput(onClosed: () => void): TextOutput {
   let text = "";
   let isScheduled = false;
   let isClosed = false;
+  let failure: NodeJS.ErrnoException | undefined;
   stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
     isClosed = true;
-    onClosed();
+    if (error.code === "EPIPE") onClosed();
+    else failure ??= error;
   });
   const write = async (): Promise<void> => {
     const written = isClosed ? "" : text;
@@ -44,6 +49,7 @@ export function openTextOutput(onClosed: () => void): TextOutput {
     },
     async flush() {
       if (!isClosed) await write();
+      if (failure !== undefined) throw failure;
     },
   };
 }

@@ -204,6 +204,7 @@ class ConsumeRun implements ConsumerRun {
       this.#warnOfLate();
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EPIPE") {
+        this.#output.settle();
         throw asUnreachable(asOutputError(error));
       }
     } finally {

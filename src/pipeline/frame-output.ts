@@ -2,6 +2,7 @@ import type { Writable } from "node:stream";
 import { createCaptureWriter, type CaptureWriter } from "../capture-file/capture-writer.ts";
 import { CompressedOutput } from "../capture-file/compressed-output.ts";
 import { FileOutput } from "../capture-file/file-output.ts";
+import { FrameTally } from "../capture-file/frame-tally.ts";
 import type { RingFileFinding, RingFilePlace } from "../capture-file/ring-file.ts";
 import {
   type RingKeeper,
@@ -42,6 +43,7 @@ export class FrameOutput {
   readonly #keeper: RingKeeper | undefined;
   readonly #countsAt = new WeakMap<RingMark, OutputCounts>();
   readonly #leftOutTypes = new Set<number>();
+  readonly #tally: FrameTally;
   #writer: CaptureWriter | RingWriter | undefined;
   #linkType = LINKTYPE_ETHERNET;
 
@@ -62,6 +64,8 @@ export class FrameOutput {
         ? target
         : new CompressedOutput(target, compression);
     this.#file = target instanceof FileOutput ? target : undefined;
+    const compressed = this.#target instanceof CompressedOutput ? this.#target : undefined;
+    this.#tally = new FrameTally(options.fileType, this.#file, compressed);
     this.#options = options;
     this.#logger = logger;
     this.#patience = patience;
@@ -217,9 +221,23 @@ export class FrameOutput {
 
   async #write(chunk: FrameChunk): Promise<number> {
     const writer = this.#writer!;
-    if (writer instanceof RingWriter) return writer.writeFrames(chunk);
+    if (writer instanceof RingWriter) {
+      const before = writer.taken;
+      try {
+        return await writer.writeFrames(chunk);
+      } catch (error) {
+        this.written += writer.taken - before;
+        throw error;
+      }
+    }
     await writer.writeChunk(chunk);
+    this.#tally.took(chunk.frameCount);
     return chunk.frameCount;
+  }
+
+  /** Once the output has failed: counts as written what is in it, and nothing else. */
+  settle(): void {
+    this.written += this.#ring?.settle() ?? this.#tally.settle();
   }
 
   #left(): number {
