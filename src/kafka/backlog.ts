@@ -18,6 +18,7 @@ export class Backlog {
   isReading = false;
   readonly #filesDone: () => void;
   readonly #wallClock: () => number;
+  #lastSentMs = 0;
 
   /** @param filesDone files of the spool can go */
   constructor(spool: PartitionSpool, filesDone: () => void, wallClock: () => number) {
@@ -44,8 +45,9 @@ export class Backlog {
     );
   }
 
-  /** Notes under which identity a batch of the spool is about to be sent. */
+  /** Notes that a batch is about to be sent, and under which identity if it is of the spool. */
   noteSent({ spooled, producerId = -1n, epoch, baseSequence }: Batch): void {
+    this.#lastSentMs = this.#wallClock();
     if (spooled === undefined) return;
     // Parts of a divided batch have identities of their own, and the entry is still whole.
     const isSame = !spooled.isDivided;
@@ -57,8 +59,13 @@ export class Backlog {
         baseSequence: isSame ? baseSequence : -1,
         isAcknowledged: false,
       },
-      this.#wallClock(),
+      this.#lastSentMs,
     );
+  }
+
+  /** Wall clock when a batch was last sent, out of the spool or not; 0: none was. */
+  get lastSentMs(): number {
+    return this.#lastSentMs;
   }
 
   /** A batch, or a part of one, is dealt with. */

@@ -306,8 +306,10 @@ export class Publisher {
    */
   async keepHeld(): Promise<number> {
     if (this.#spooler === undefined || this.#isClosed) return 0;
-    const { unanswered, unsent } = this.countHeld();
     this.#end();
+    // What is on its way between memory and spool would be counted in both, or in neither.
+    await this.#spooler.settled();
+    const { unanswered, unsent } = this.countHeld();
     const unkept = await this.#spooler.keepHeld();
     this.#counts.unknown += Math.min(unkept, unanswered);
     return unanswered + unsent - unkept;

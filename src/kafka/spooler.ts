@@ -92,7 +92,7 @@ export class Spooler {
         const { queue, backlog, batch } = found;
         backlog.isWriting = true;
         const isWritten = await this.#host.spool
-          .append(queue.partition, this.#spoolable(batch))
+          .append(queue.partition, this.#spoolable(batch, backlog))
           .finally(() => (backlog.isWriting = false));
         if (!isWritten) return;
         backlog.pending.shift();
@@ -181,18 +181,22 @@ export class Spooler {
     );
   }
 
+  /** Waits until nothing is on its way between memory and spool; the publisher is closed. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#underWay);
+  }
+
   /**
    * Leaves all that is held to the spool, for the next process; nothing is sent
-   * or answered any more.
+   * or answered any more, and all is settled.
    *
    * @returns frames that found no room
    */
   async keepHeld(): Promise<number> {
-    await Promise.all(this.#underWay);
     let unkept = 0;
     for (const queue of this.#host.queues) {
       for (const { batches, before } of queue.takeHeld()) {
-        unkept += await this.#keep(queue.partition, batches, before);
+        unkept += await this.#keep(queue, batches, before);
       }
     }
     return unkept;
@@ -200,26 +204,30 @@ export class Spooler {
 
   /** @returns frames that found no room */
   async #keep(
-    partition: number,
+    { partition, backlog }: PartitionQueue,
     batches: readonly Batch[],
     before: number | "unread" | "end",
   ): Promise<number> {
     const { spool } = this.#host;
+    const spoolable = batches.map((batch) => this.#spoolable(batch, backlog));
     if (before !== "end") {
-      const spoolable = batches.map((batch) => this.#spoolable(batch));
       const serial = before === "unread" ? undefined : before;
       return (await spool.insert(partition, spoolable, serial)) ? 0 : countFrames(batches);
     }
-    for (const [index, batch] of batches.entries()) {
-      if (await spool.append(partition, this.#spoolable(batch))) continue;
+    for (const [index, batch] of spoolable.entries()) {
+      if (await spool.append(partition, batch)) continue;
       return countFrames(batches.slice(index));
     }
     return 0;
   }
 
   /** A batch that was sent keeps what it was sent under. */
-  #spoolable({ writer, sealed, bornMs }: Batch): SpoolableBatch {
+  #spoolable(
+    { writer, sealed, wasSent, bornMs }: Batch,
+    backlog: Backlog | undefined,
+  ): SpoolableBatch {
     return {
+      sentMs: wasSent ? backlog?.lastSentMs : undefined,
       bytes: sealed ?? writer.seal(NO_PRODUCER_ID, -1, -1),
       frameCount: writer.recordCount,
       bornMs: this.#host.wallClock() - (performance.now() - bornMs),

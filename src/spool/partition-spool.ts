@@ -25,6 +25,8 @@ export interface SpoolableBatch {
   readonly frameCount: number;
   /** Wall clock when its first frame was taken. */
   readonly bornMs: number;
+  /** Wall clock when it was last sent; undefined: it never was. */
+  readonly sentMs: number | undefined;
 }
 
 /** An entry that was read. */
@@ -144,10 +146,23 @@ export class PartitionSpool {
     this.#sent = [...(progress?.sent ?? [])];
     this.#lastSentMs = progress?.lastSentMs ?? 0;
     this.#lastSerial = Math.max(0, this.#next - 1);
+    await this.#cutMoved();
     const cutBytes = await this.#findEnd();
     await this.#findNext();
     await this.removeDone();
     return cutBytes;
+  }
+
+  /** Entries that were moved behind inserted ones go from where they were, should a crash have left them there. */
+  async #cutMoved(): Promise<void> {
+    for (const [index, segment] of this.#segments.entries()) {
+      const before = this.#segments[index - 1];
+      if (before === undefined || !isInserted(segment.firstSerial)) continue;
+      const first = await before.find(segment.firstSerial);
+      if (first === undefined || first.position === 0) continue;
+      const moved = await segment.find(first.entry.serial);
+      if (moved?.entry.serial === first.entry.serial) await before.cut(first.position);
+    }
   }
 
   /** Only the last file can have been written when the process before died. */
@@ -215,7 +230,8 @@ export class PartitionSpool {
   }
 
   /** Writes a batch behind the others. @throws what the system says; nothing has changed then */
-  async append({ bytes, frameCount, bornMs }: SpoolableBatch): Promise<void> {
+  async append(batch: SpoolableBatch): Promise<void> {
+    const { bytes, frameCount, bornMs } = batch;
     const serial = (Math.floor(this.#lastSerial / SERIAL_STEP) + 1) * SERIAL_STEP;
     let segment = this.#segments.at(-1);
     // What is in memory now stands before this entry: should it be written after all, it finds a place.
@@ -226,6 +242,7 @@ export class PartitionSpool {
     }
     const framesBefore = this.#framesBeforeEnd;
     const batchLength = bytes.length;
+    this.#noteSentBefore([{ serial, batch }]);
     await segment.append({ serial, frameCount, framesBefore, bornMs, batchLength }, bytes);
     this.#lastSerial = serial;
     this.#framesBeforeEnd += frameCount;
@@ -241,32 +258,56 @@ export class PartitionSpool {
    * @throws what the system says; none of them is there then
    */
   async insert(batches: readonly SpoolableBatch[], before?: number): Promise<void> {
-    const following = before ?? (await this.#firstUnreadSerial());
-    const firstSerial = following - batches.length;
+    const place = (await this.#find(before ?? this.#lastReadSerial + 1))!;
+    const { segment: behind, position } = place;
+    const firstSerial = place.serial - batches.length;
+    const entries = batches.map((batch, index) => ({ serial: firstSerial + index, batch }));
     const segment = this.#newSegment(firstSerial);
     try {
-      for (const [index, { bytes, frameCount, bornMs }] of batches.entries()) {
-        const serial = firstSerial + index;
+      await segment.writeWhole(async (part) => {
         const framesBefore = this.#framesBeforeEnd - this.#frames;
-        const batchLength = bytes.length;
-        await segment.append({ serial, frameCount, framesBefore, bornMs, batchLength }, bytes);
-      }
+        for (const { serial, batch } of entries) {
+          const { bytes, frameCount, bornMs } = batch;
+          const batchLength = bytes.length;
+          await part.append({ serial, frameCount, framesBefore, bornMs, batchLength }, bytes);
+        }
+        if (position > 0) await behind.copyTo(part, position);
+        // Before the file is there: nobody is to find it without.
+        this.#noteSentBefore(entries);
+        this.#next = Math.min(this.#next, firstSerial);
+        this.#save();
+      });
     } catch (error) {
       await segment.remove();
       throw error;
     }
-    await segment.sync();
-    await segment.close();
-    this.#next = Math.min(this.#next, firstSerial);
-    this.#save();
+    this.#host.filesChanged();
+    if (position > 0) await behind.cut(position);
+    this.#segments.splice(this.#segments.indexOf(behind) + (position > 0 ? 1 : 0), 0, segment);
   }
 
-  async #firstUnreadSerial(): Promise<number> {
-    const at = this.#readSegment;
-    if (at !== undefined && this.#readPosition < at.bytes) {
-      return (await at.entryAt(this.#readPosition))!.entry.serial;
+  /** Keeps when and under which identity batches were sent that come out of the memory. */
+  #noteSentBefore(
+    entries: readonly { readonly serial: number; readonly batch: SpoolableBatch }[],
+  ): void {
+    for (const { serial, batch } of entries) {
+      if (batch.sentMs === undefined) continue;
+      const identity = ownIdentity(serial, batch.bytes);
+      if (identity !== undefined) this.noteSent(identity, batch.sentMs);
     }
-    return this.#segments[at === undefined ? 0 : this.#segments.indexOf(at) + 1]!.firstSerial;
+  }
+
+  /** The first entry with this serial or a higher one. */
+  async #find(
+    serial: number,
+  ): Promise<{ segment: SpoolSegment; position: number; serial: number } | undefined> {
+    const last = this.#segments.findLastIndex(({ firstSerial }) => firstSerial <= serial);
+    for (const segment of this.#segments.slice(Math.max(0, last))) {
+      const found = await segment.find(serial);
+      if (found === undefined) continue;
+      return { segment, position: found.position, serial: found.entry.serial };
+    }
+    return undefined;
   }
 
   /**
@@ -301,12 +342,8 @@ export class PartitionSpool {
     }
     this.#advance(entry, false);
     const sent = this.#sent.find(({ serial }) => serial === entry.serial);
-    const identity = sent ?? ownIdentity(entry.serial, batch);
-    const isKnown = identity !== undefined && identity.producerId >= 0n;
-    return {
-      kind: "entry",
-      entry: { ...entry, buffer, identity: isKnown ? identity : undefined },
-    };
+    const identity = sent !== undefined && sent.producerId >= 0n ? sent : undefined;
+    return { kind: "entry", entry: { ...entry, buffer, identity } };
   }
 
   #advance(entry: SpoolEntry, isDone: boolean): void {

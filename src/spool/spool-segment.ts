@@ -1,4 +1,4 @@
-import { rm } from "node:fs/promises";
+import { rename, rm } from "node:fs/promises";
 import * as fs from "node:fs";
 import { promisify } from "node:util";
 import {
@@ -55,9 +55,12 @@ export class SpoolSegment {
    *
    * @throws what the system says: ENOSPC, EIO …
    */
-  async append(entry: SpoolEntry, batch: Buffer): Promise<void> {
+  append(entry: SpoolEntry, batch: Buffer): Promise<void> {
+    return this.#write(encodeEntryHeader(entry, batch), batch);
+  }
+
+  async #write(header: Buffer, batch: Buffer): Promise<void> {
     const fd = await this.#openForWriting();
-    const header = encodeEntryHeader(entry, batch);
     const whole = ENTRY_HEADER_BYTES + batch.length;
     this.#isDirty = true;
     let pieces: readonly Buffer[] = [header, batch];
@@ -86,6 +89,51 @@ export class SpoolSegment {
       // A full disk takes no new file either; the next try is another one.
       this.#opening = undefined;
       throw error;
+    }
+  }
+
+  /**
+   * Writes the file under another name, brings it to the disk and only then gives it its own: it is there
+   * whole, or not at all.
+   *
+   * @throws what the system says, or `write` does; the file is not there then
+   */
+  async writeWhole(write: (part: SpoolSegment) => Promise<void>): Promise<void> {
+    const part = new SpoolSegment(`${this.path}.part`, this.firstSerial, 0);
+    try {
+      await part.cut(0);
+      await write(part);
+      await part.sync();
+      await part.close();
+      await rename(part.path, this.path);
+    } catch (error) {
+      await part.remove();
+      throw error;
+    }
+    this.bytes = part.bytes;
+  }
+
+  /** Writes the entries from a position on behind those of another file, as they are. @throws what the system says */
+  async copyTo(target: SpoolSegment, position: number): Promise<void> {
+    for (let at = position; ;) {
+      const found = await this.entryAt(at);
+      if (found === undefined) return;
+      const { entry, header } = found;
+      const batch = Buffer.allocUnsafe(entry.batchLength);
+      await this.readBatch(at, header, batch);
+      await target.#write(header, batch);
+      at += ENTRY_HEADER_BYTES + entry.batchLength;
+    }
+  }
+
+  /** The first entry with this serial or a higher one. @throws what the system says */
+  async find(serial: number): Promise<{ entry: SpoolEntry; position: number } | undefined> {
+    for (let position = 0; ;) {
+      const found = await this.entryAt(position);
+      if (found === undefined) return undefined;
+      const { entry } = found;
+      if (entry.serial >= serial) return { entry, position };
+      position += ENTRY_HEADER_BYTES + entry.batchLength;
     }
   }
 

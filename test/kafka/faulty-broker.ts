@@ -67,6 +67,11 @@ export class FaultyBroker {
     return broker;
   }
 
+  /** `127.0.0.1:PORT` */
+  get bootstrap(): string {
+    return this.#embedded.bootstrap;
+  }
+
   /** A connected way to it, which ends with it. */
   async connect(): Promise<Transport> {
     const transport = await connectTo(this.#embedded.broker.port);
@@ -139,6 +144,28 @@ export function readTopic(
   return Promise.all(
     topic.leaders.map((_, partition) => readPartition(transport, topic, partition)),
   );
+}
+
+/** All partitions of a topic by its name, over a connection of its own to brokers at these ports. */
+export async function readTopicAt(
+  ports: readonly number[],
+  name: string,
+): Promise<PartitionContent[]> {
+  const way = await connectTo(...ports);
+  try {
+    const found = await way.lookUpTopic(name);
+    if (!("leaders" in found))
+      throw new Error(`Cannot read topic ${name}: error ${found.errorCode}`);
+    const { leaders } = found;
+    return await readTopic(way, {
+      name,
+      leaders,
+      maxMessageBytes: undefined,
+      retentionMs: undefined,
+    });
+  } finally {
+    await way.close();
+  }
 }
 
 /** As it was before it was compressed. */

@@ -18,11 +18,14 @@ import { readRecordBatchHeader } from "../../src/kafka-wire/record-batch-reader.
 import { KAFKA_ERROR_CODE } from "../../src/kafka-wire/error-codes.ts";
 import type { PublisherOptions } from "../../src/kafka/client-options.ts";
 import { Publisher } from "../../src/kafka/publisher.ts";
+import type { PublisherSetup } from "../../src/kafka/publisher-setup.ts";
 import type { PublishableTopic } from "../../src/kafka/topic.ts";
 import type { Transport } from "../../src/kafka/transport.ts";
+import { cutFrames } from "../../src/packet/chunk-stages.ts";
 import { SpoolDirectory } from "../../src/spool/spool-directory.ts";
 import { Spool } from "../../src/spool/spool.ts";
-import { eventually } from "../integration/pcapts-process.ts";
+import { readCapture } from "../capture-frames.ts";
+import { consume, eventually } from "../integration/pcapts-process.ts";
 import { assertInOrder, assertOnceAndInOrder } from "./delivered-frames.ts";
 import { FaultyBroker, readTopic } from "./faulty-broker.ts";
 import { numberedFrames, randomFrom } from "./numbered-frames.ts";
@@ -56,7 +59,7 @@ async function openRun(
   spoolPath: string,
   changes: Partial<PublisherOptions> = {},
   sizeBytes = 1 << 30,
-  recordTimestamp: "publish" | "capture" = "publish",
+  setup: Partial<PublisherSetup> = {},
 ): Promise<SpoolRun> {
   const logger = new HeardLogger();
   const target = { topic: topic.name, partitionCount: topic.leaders.length, clusterId: "" };
@@ -64,11 +67,11 @@ async function openRun(
   const options = { ...SMALL_BATCHES, messageTimeoutMs: 0, ...changes };
   const publisher = await Publisher.open(
     publisherSetup(transport, topic, {
-      recordTimestamp,
       options,
       logger,
       spool,
       isLive: true,
+      ...setup,
     }),
   );
   const end = async (): Promise<number> => {
@@ -201,7 +204,9 @@ test("spooled frames that are older than the topic keeps get the time of publish
   const topic = { ...(await broker.newTopic(transport, 1)), retentionMs: 60_000 };
   const spoolPath = newDirectory();
   broker.faults = { onBatch: () => away };
-  const first = await openRun(topic, spoolPath, { queueBytes: 50_000 }, 1 << 30, "capture");
+  const first = await openRun(topic, spoolPath, { queueBytes: 50_000 }, 1 << 30, {
+    recordTimestamp: "capture",
+  });
   await first.publisher.publish(numberedFrames(0, 3000));
   await first.end();
   broker.faults = {};
@@ -242,6 +247,58 @@ async function readTimestamps(
   }
   return times;
 }
+
+const HOUR_MS = 3_600_000;
+
+for (const { hours, warnings } of [
+  { hours: 12, warnings: 0 },
+  { hours: 25, warnings: 1 },
+]) {
+  test(`spooled frames that were sent ${hours} hours ago without an answer are ${warnings === 0 ? "no" : "a"} reason to warn of repetitions`, async () => {
+    broker.faults = {};
+    const topic = await broker.newTopic(transport, 2);
+    const spoolPath = newDirectory();
+    broker.faults = { onBatch: () => away };
+    const sentMs = Date.now() - hours * HOUR_MS;
+    const first = await openRun(topic, spoolPath, { queueBytes: 50_000 }, 1 << 30, {
+      wallClock: () => sentMs,
+    });
+    await first.publisher.publish(numberedFrames(0, 3000));
+    await eventually("batches that came back", () => first.publisher.countHeld().unanswered > 0);
+    await first.end();
+    broker.faults = {};
+    const second = await openRun(topic, spoolPath);
+    const said = second.logger.matching(
+      /WARN: Some of the spooled frames were sent at .* without an answer: .*producer\.id\.expiration\.ms/,
+    );
+    assert.equal(said.length, warnings, second.logger.lines.join("\n"));
+    for (const line of said) assert.ok(line.includes(new Date(sentMs).toISOString()), line);
+    assert.equal(await second.publisher.flush(), true);
+    await second.end();
+    assertOnceAndInOrder(await readTopic(transport, topic), 3000);
+  });
+}
+
+test("frames that were cut before they were spooled say how long they were, also to the next process", async () => {
+  broker.faults = {};
+  const topic = await broker.newTopic(transport, 1);
+  const spoolPath = newDirectory();
+  broker.faults = { onBatch: () => away };
+  const first = await openRun(topic, spoolPath, { queueBytes: 50_000 });
+  await first.publisher.publish(numberedFrames(0, 2000));
+  await first.publisher.publish(cutFrames(numberedFrames(2000, 2000), 20));
+  assert.ok(first.spool.frameCount > 0);
+  await first.end();
+  broker.faults = {};
+  const second = await openRun(topic, spoolPath);
+  assert.equal(await second.publisher.flush(), true);
+  await second.end();
+  const { frames } = readCapture(await consume(broker.bootstrap, topic.name));
+  assert.deepEqual(
+    frames.map(({ bytes, wireLength }) => [bytes.length, wireLength]),
+    Array.from({ length: 4000 }, (_, number) => [number < 2000 ? 46 : 20, 46]),
+  );
+});
 
 test("a spool is one process's, and of one topic with its partitions", async () => {
   broker.faults = {};
