@@ -26,6 +26,8 @@ export interface StartOptions {
   readonly command?: readonly [string, ...string[]];
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
+  /** It is killed when it runs longer; default a minute. */
+  readonly limitMs?: number;
 }
 
 /** A process that a test talks to while it runs. */
@@ -38,7 +40,10 @@ export class RunningProcess {
   readonly #startedMs = performance.now();
   #isOver = false;
 
-  constructor(command: readonly string[], { input, env, cwd }: StartOptions = {}) {
+  constructor(
+    command: readonly string[],
+    { input, env, cwd, limitMs = 4 * PATIENCE_MS }: StartOptions = {},
+  ) {
     const [file = "", ...args] = command;
     this.child = spawn(file, args, { env: { ...process.env, ...env }, cwd });
     this.child.stdout.on("data", (bytes: Buffer) => this.#stdout.push(bytes));
@@ -47,7 +52,7 @@ export class RunningProcess {
     this.child.stdin.on("error", () => {});
     if (input !== undefined) this.child.stdin.end(input);
     // A process that hangs fails its test instead of the whole run.
-    const watchdog = setTimeout(() => this.child.kill("SIGKILL"), 4 * PATIENCE_MS);
+    const watchdog = setTimeout(() => this.child.kill("SIGKILL"), limitMs);
     this.ended = once(this.child, "close").then(([code, signal]) => {
       clearTimeout(watchdog);
       this.#isOver = true;

@@ -35,3 +35,36 @@ export function assertInOrder(partitions: readonly PartitionContent[], what = ""
     assert.equal(late, -1, `${what}: order of partition ${partition} at ${late}: ${String(found)}`);
   }
 }
+
+/**
+ * All that was acknowledged is in the log once, in order; beside it there are at most
+ * frames that were sent and not answered.
+ *
+ * @param acknowledged numbers of frames, in any order
+ * @param unanswered how many frames these may be
+ */
+export function assertAcknowledgedOnce(
+  partitions: readonly PartitionContent[],
+  acknowledged: readonly number[],
+  unanswered: number,
+  what = "",
+): void {
+  assertInOrder(partitions, what);
+  const logged = numbersOf(partitions).flat();
+  assert.equal(new Set(logged).size, logged.length, `${what}: a frame is there twice`);
+  assertAllThere(partitions, acknowledged, what);
+  assert.equal(new Set(acknowledged).size, acknowledged.length, `${what}: acknowledged twice`);
+  const beside = logged.length - acknowledged.length;
+  assert.ok(beside <= unanswered, `${what}: ${beside} frames beside, ${unanswered} unanswered`);
+}
+
+/** All of these frames are in the log, perhaps more than once. */
+export function assertAllThere(
+  partitions: readonly PartitionContent[],
+  numbers: readonly number[],
+  what = "",
+): void {
+  const inLog = new Set(numbersOf(partitions).flat());
+  const missing = numbers.filter((number) => !inLog.has(number));
+  assert.deepEqual(missing.slice(0, 5), [], `${what}: acknowledged, and not there`);
+}

@@ -1,11 +1,13 @@
 import type { FrameChunk } from "../../src/packet/frame-chunk.ts";
 
+const FIRST_SECOND = 1_700_000_000;
+
 /** Ethernet frames whose last four bytes are their number; the conversation is number % flows. */
 export function numberedFrames(first: number, count: number, flows = 5): FrameChunk {
   const frames: Buffer[] = [];
   for (let number = first; number < first + count; number++) {
     const frame = Buffer.alloc(16 + 14 + 20 + 8 + 4);
-    frame.writeUInt32LE(1_700_000_000, 0);
+    frame.writeUInt32LE(FIRST_SECOND, 0);
     frame.writeUInt32LE(number, 4);
     frame.writeUInt32LE(frame.length - 16, 8);
     frame.writeUInt32LE(frame.length - 16, 12);
@@ -31,6 +33,9 @@ export function numberedFrames(first: number, count: number, flows = 5): FrameCh
 
 /** The number of a frame of {@link numberedFrames}. */
 export const numberOf = (value: Buffer): number => value.readUInt32BE(value.length - 4);
+
+/** The same, by the capture time in microseconds since the epoch. */
+export const numberOfCaptureTime = (micros: number): number => micros - FIRST_SECOND * 1_000_000;
 
 /** mulberry32: the rounds can be run again from their seed. */
 export function randomFrom(seed: number): () => number {

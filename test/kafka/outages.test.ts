@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import kafkajs from "kafkajs";
-import { KAFKA_ERROR_CODE, KAFKA_ERRORS } from "../../src/kafka-wire/error-codes.ts";
+import { KAFKA_ERROR_CODE } from "../../src/kafka-wire/error-codes.ts";
 import { persistently } from "../../src/kafka/persistently.ts";
 import { Publisher } from "../../src/kafka/publisher.ts";
 import type { PublisherSetup } from "../../src/kafka/publisher-setup.ts";
@@ -12,6 +12,7 @@ import type { Transport } from "../../src/kafka/transport.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { randomTopicName, sharedBroker } from "../brokers.ts";
 import { eventually } from "../integration/pcapts-process.ts";
+import { PASSING_ERRORS } from "../outages/error-trouble.ts";
 import { assertOnceAndInOrder } from "./delivered-frames.ts";
 import { connectTo, FaultyBroker, IMPATIENT, readPartition, readTopic } from "./faulty-broker.ts";
 import { numberedFrames } from "./numbered-frames.ts";
@@ -27,12 +28,8 @@ before(async () => {
 });
 after(() => broker.remove());
 
-const RETRIABLE = Object.entries(KAFKA_ERRORS)
-  .filter(([code, { retriable }]) => retriable || Number(code) === -1)
-  .map(([code, { name }]) => ({ code: Number(code), name }));
-
 test("each error that may pass is got over, whether the batch was appended or not", async () => {
-  for (const { code, name } of RETRIABLE) {
+  for (const { code, name } of PASSING_ERRORS) {
     for (const isAppended of [false, true]) {
       broker.faults = {};
       const topic = await broker.newTopic(transport, 2);

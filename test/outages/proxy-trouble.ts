@@ -2,11 +2,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { prepareTopic } from "../../src/kafka/topic.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { randomTopicName, startBroker, type TestBroker } from "../brokers.ts";
-import { assertOnceAndInOrder } from "../kafka/delivered-frames.ts";
 import { connectTo, IMPATIENT, readTopic } from "../kafka/faulty-broker.ts";
 import { randomFrom } from "../kafka/numbered-frames.ts";
 import { publisherSetup, SMALL_BATCHES } from "../kafka/publisher-setup.ts";
 import { TcpProxy } from "../tcp-proxy.ts";
+import type { RoundResult } from "./round-result.ts";
 import { SteadyPublish } from "./steady-publish.ts";
 
 /** A Kafka that is reached through a proxy alone. */
@@ -34,17 +34,24 @@ export class ProxiedKafka {
   }
 }
 
-const TROUBLES = ["reset", "half-answer", "delay", "black-hole", "refuse", "kill"] as const;
+/** What may happen to a connection, and to the process at its end. */
+export type ProxyTrouble = "reset" | "half-answer" | "delay" | "black-hole" | "refuse" | "kill";
 
-/**
- * One round of what may happen to a connection, chosen by `seed`; the process of
- * the broker is killed in some of them if `mayKill`.
- */
+/** All that may happen while the broker itself is well. */
+export const NETWORK_TROUBLES: readonly ProxyTrouble[] = [
+  "reset",
+  "half-answer",
+  "delay",
+  "black-hole",
+  "refuse",
+];
+
+/** One round of troubles, which `seed` chooses among `troubles`. */
 export async function publishThroughProxy(
   { broker, proxy }: ProxiedKafka,
   seed: number,
-  mayKill: boolean,
-): Promise<number> {
+  troubles: readonly ProxyTrouble[],
+): Promise<RoundResult> {
   const random = randomFrom(seed);
   const transport = await connectTo(proxy.port);
   const topic = await prepareTopic(
@@ -54,23 +61,24 @@ export async function publishThroughProxy(
     { ...IMPATIENT, connectTimeoutMs: 60_000 },
     silentLogger,
   );
+  const messageTimeoutMs = random() < 0.3 ? 250 : 0;
   const steady = await SteadyPublish.begin(
     publisherSetup(transport, topic, {
       options: {
         ...SMALL_BATCHES,
         batchBytes: 2000,
         queueBytes: random() < 0.5 ? 100_000 : 1 << 20,
-        messageTimeoutMs: 0,
+        messageTimeoutMs,
       },
       client: { retryBackoffMs: 5, retryBackoffMaxMs: 50 },
     }),
     1 + Math.floor(random() * 100),
     1,
   );
-  for (let left = 3 + Math.floor(random() * 4); left > 0; left--) {
+  const faults = 3 + Math.floor(random() * 4);
+  for (let left = faults; left > 0; left--) {
     await steady.acknowledges(Math.floor(random() * 500));
-    const trouble = TROUBLES[Math.floor(random() * (TROUBLES.length - (mayKill ? 0 : 1)))]!;
-    switch (trouble) {
+    switch (troubles[Math.floor(random() * troubles.length)]!) {
       case "reset":
         proxy.reset();
         break;
@@ -100,8 +108,9 @@ export async function publishThroughProxy(
         await broker.start();
     }
   }
-  await steady.end(`seed ${seed}`);
-  assertOnceAndInOrder(await readTopic(transport, topic), steady.count, `seed ${seed}`);
+  const what = `seed ${seed}`;
+  const mayLose = messageTimeoutMs > 0;
+  const result = await steady.end(() => readTopic(transport, topic), { what, faults, mayLose });
   await transport.close();
-  return steady.count;
+  return result;
 }
