@@ -236,7 +236,7 @@ export const PROPERTY_TABLE = [
     mode: "consumer",
     value: { type: "integer", min: 1, max: 86_400_000, unit: "ms" },
     default: "300000",
-    help: "how long members may take to join again when their group changes",
+    help: "how long a member may take to join again when its group changes; one whose output takes nothing for so long leaves the group until it does",
   },
   {
     name: "enable.auto.commit",

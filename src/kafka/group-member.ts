@@ -68,6 +68,7 @@ export class GroupMember {
   #isRevoked = false;
   #isLost = false;
   #wasMember = false;
+  #hasSteppedDown = false;
   #heartbeats: AbortController | undefined;
   #onRevoked: () => void = () => {};
   readonly #backOff: BackOff;
@@ -81,6 +82,11 @@ export class GroupMember {
   /** True when the partitions have to be given up: stop reading, commit, join again. */
   get isRevoked(): boolean {
     return this.#isRevoked;
+  }
+
+  /** True when this member has left by {@link stepDown} and not joined again. */
+  get hasSteppedDown(): boolean {
+    return this.#hasSteppedDown;
   }
 
   /** True when they are another member's already, or soon will be: what is written now comes twice. */
@@ -107,6 +113,7 @@ export class GroupMember {
         this.#wasMember = true;
         this.#isRevoked = false;
         this.#isLost = false;
+        this.#hasSteppedDown = false;
         this.#onRevoked = onRevoked;
         this.#backOff.reset();
         outage.ended();
@@ -241,7 +248,7 @@ export class GroupMember {
 
   #revoke(reason: unknown): void {
     if (this.#isRevoked) return;
-    this.#setup.logger.debug(`group: heartbeat: ${(reason as Error).message}`);
+    this.#setup.logger.debug(`group: partitions are given up: ${(reason as Error).message}`);
     this.#isRevoked = true;
     this.#onRevoked();
   }
@@ -307,14 +314,28 @@ export class GroupMember {
   /** Leaves the group, so that its partitions go to the others at once. */
   async leave(): Promise<void> {
     this.#heartbeats?.abort();
-    if (this.#membership.memberId === "" || this.#coordinatorId < 0) return;
+    const membership = this.#membership;
+    if (membership.memberId === "" || this.#coordinatorId < 0) return;
     try {
       // A join that is under way holds the connection for requests.
       const connection = await this.#setup.transport.connectionTo(this.#coordinatorId, "fetch");
-      await connection.send(encodeLeaveGroup(connection.versionOf("LeaveGroup"), this.#membership));
+      await connection.send(encodeLeaveGroup(connection.versionOf("LeaveGroup"), membership));
     } catch (error) {
       this.#setup.logger.debug(`group: leave: ${(error as Error).message}`);
     }
+  }
+
+  /**
+   * Leaves the group until it is joined again. What was not committed before cannot be any more.
+   *
+   * @param reason for those who look at the log
+   */
+  async stepDown(reason: string): Promise<void> {
+    this.#hasSteppedDown = true;
+    const leaving = this.leave();
+    this.#membership = { ...this.#membership, generationId: -1, memberId: "" };
+    this.#revoke(new Error(reason));
+    await leaving;
   }
 
   /** Asks the coordinator again while it is loading, moving or out of reach. */

@@ -63,6 +63,8 @@ export class GroupProgress {
   #point: Point | undefined;
   /** The output has frames that this member could not commit. */
   #isAhead = true;
+  /** Behind what an output without a journal has of a partition, where that could not be committed. */
+  readonly #uncommitted = new Map<number, bigint>();
   #isTaking = false;
   #isDue = false;
   #marking: Promise<void> = Promise.resolve();
@@ -90,6 +92,11 @@ export class GroupProgress {
     );
     this.#done.clear();
     if (!this.#isAhead && this.#point === undefined && this.#moved.size === 0) return;
+    if (journal === undefined) {
+      for (const of of this.#listUncommitted()) {
+        this.#uncommitted.set(of, this.positions.get(of)!);
+      }
+    }
     // Offsets that were not committed under the last assignment are not ours any more.
     this.#point = undefined;
     this.#moved.clear();
@@ -98,6 +105,18 @@ export class GroupProgress {
       await output.forgetBefore(ring);
     });
     this.#isAhead = false;
+  }
+
+  /**
+   * Where a partition is gone on with that the group has an offset for: a pipe that has frames behind it
+   * gets them only once.
+   */
+  startOf(partition: number, committed: bigint | undefined): bigint | undefined {
+    const own = this.#uncommitted.get(partition);
+    this.#uncommitted.delete(partition);
+    if (own === undefined || committed === undefined || own <= committed) return committed;
+    this.#moved.add(partition);
+    return own;
   }
 
   /**
@@ -255,17 +274,22 @@ export class GroupProgress {
 
   /** Commits the rest. @throws what kept an earlier commit from being made for good */
   async end(): Promise<void> {
-    const { group, signal, logger } = this.#setup;
+    const { group, member, signal, logger } = this.#setup;
     clearInterval(this.#timer);
     const rest = this.#commitRest();
     await (signal.aborted ? within(this.#setup.leftMs(), rest) : rest);
     if (this.#failure !== undefined) throw this.#failure;
-    const uncommitted = new Set([...this.#moved, ...(this.#point?.offsets.keys() ?? [])]);
-    if (uncommitted.size === 0) return;
+    const uncommitted = this.#listUncommitted();
+    // Who stepped down has said so.
+    if (uncommitted.size === 0 || member.hasSteppedDown) return;
     logger.warn(
       `Group "${group.groupId}": the last offsets of ${uncommitted.size} partition(s) could not be committed; ` +
         "the frames since the ones before come again",
     );
+  }
+
+  #listUncommitted(): ReadonlySet<number> {
+    return new Set([...this.#moved, ...(this.#point?.offsets.keys() ?? [])]);
   }
 
   async #commitRest(): Promise<void> {

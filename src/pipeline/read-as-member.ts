@@ -69,7 +69,7 @@ async function findStart(
   for (const partition of partitions) {
     // Without commits the group's offset says nothing of what this member has written.
     const own = group.autoCommit ? undefined : progress.positions.get(partition);
-    const offset = own ?? committed.get(partition)?.offset;
+    const offset = own ?? progress.startOf(partition, committed.get(partition)?.offset);
     if (offset !== undefined) start.set(partition, offset);
   }
   if (isFirst && explicitStart !== undefined && committed.size > 0) {
@@ -88,10 +88,11 @@ async function findStart(
 
 /** @returns true when the reading came to its end, false when it was stopped */
 async function readAssignment(
-  { member, output, signal }: MemberReading,
+  reading: MemberReading,
   progress: GroupProgress,
   topicReading: TopicReading,
 ): Promise<boolean> {
+  const { member, output, signal } = reading;
   const stop = (): void => topicReading.stop();
   signal.addEventListener("abort", stop, { once: true });
   progress.begin(stop);
@@ -99,7 +100,7 @@ async function readAssignment(
     for await (const chunk of topicReading.chunks()) {
       // After a stop some chunks come that let positions lie behind every frame that is out.
       if (member.isLost) return false;
-      await progress.take(chunk);
+      await leaveWhileStalled(reading, progress.take(chunk));
       if (output.isFull) return true;
     }
     return !member.isRevoked && !signal.aborted;
@@ -107,6 +108,30 @@ async function readAssignment(
     signal.removeEventListener("abort", stop);
     topicReading.stop();
     await progress.end();
+  }
+}
+
+/**
+ * A member whose output takes nothing leaves its partitions to others, as clients do that are not polled:
+ * its heartbeats would keep them for a reader that may never come back. It joins again when it takes
+ * frames.
+ */
+async function leaveWhileStalled(
+  { member, group, logger }: MemberReading,
+  taking: Promise<void>,
+): Promise<void> {
+  const timer = setTimeout(() => {
+    const seconds = group.rebalanceTimeoutMs / 1000;
+    logger.warn(
+      `Group "${group.groupId}": the output has taken nothing for ${seconds} s (max.poll.interval.ms): ` +
+        "this member leaves the group until it does; others read its partitions from the last commit on",
+    );
+    void member.stepDown("the output takes nothing");
+  }, group.rebalanceTimeoutMs);
+  try {
+    await taking;
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -94,6 +94,67 @@ test("a reader that takes nothing stops the fetching: memory stays flat, the mem
   assertSameFrames(readCapture(stdout).frames, readCapture(readFileSync(sentFile)).frames);
 });
 
+/** Its output may stand still for no longer than this. */
+const QUICK_TO_LEAVE = ["-X", "max.poll.interval.ms=3000"];
+const LEAVES =
+  /WARN: Group ".*": the output has taken nothing for 3 s \(max\.poll\.interval\.ms\): this member leaves/;
+
+test("a member whose reader takes nothing for max.poll.interval.ms leaves; once it is read it joins again, and nothing is repeated", async (t) => {
+  const group = randomTopicName("group");
+  const consumer = joinWithoutReader(group, ...QUICK_TO_LEAVE);
+  await consumer.says(LEAVES, 60_000);
+  await eventually("no request at all", async () => {
+    const count = requests.get(group)!.length;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    return requests.get(group)!.at(-1) === "LeaveGroup" && requests.get(group)!.length === count;
+  });
+  t.diagnostic(`${peakMegabytes(consumer).toFixed(0)} MB at most while stalled`);
+  assert.ok(peakMegabytes(consumer) < MOST_MEGABYTES, `${peakMegabytes(consumer)} MB`);
+
+  consumer.child.stdout.resume();
+  await eventually(
+    "everything committed",
+    async () => (await countCommitted(group)) === FRAMES,
+    60_000,
+  );
+  consumer.child.kill("SIGTERM");
+  const { status, stdout, stderr } = await consumer.ended;
+  assert.equal(status, 0, stderr);
+  assert.equal([...stderr.matchAll(/ WARN: /g)].length, 1, stderr);
+  assertSameFrames(readCapture(stdout).frames, readCapture(readFileSync(sentFile)).frames);
+});
+
+test("what a member that left had not committed another one reads, and neither writes a frame twice", async () => {
+  const group = randomTopicName("group");
+  const stalled = joinWithoutReader(group, ...QUICK_TO_LEAVE);
+  await stalled.says(LEAVES, 60_000);
+  const own = await countCommitted(group);
+  const other = joinWithoutReader(group, ...QUICK_TO_LEAVE);
+  other.child.stdout.resume();
+  await eventually(
+    "everything committed",
+    async () => (await countCommitted(group)) === FRAMES,
+    60_000,
+  );
+  stalled.child.stdout.resume();
+  await stalled.says(
+    /generation \d+: this member reads[^]*generation \d+: this member reads/,
+    60_000,
+  );
+  for (const { child } of [stalled, other]) child.kill("SIGTERM");
+  const [first, second] = await Promise.all([stalled.ended, other.ended]);
+  assert.deepEqual([first.status, second.status], [0, 0], first.stderr + second.stderr);
+  const sent = readCapture(readFileSync(sentFile)).frames;
+  const label = ({ seconds, fraction, bytes }: (typeof sent)[number]): string =>
+    `${seconds}.${fraction} ${bytes.toString("latin1", 14, 60)}`;
+  const [mine, theirs] = [first, second].map(({ stdout }) => readCapture(stdout).frames.map(label));
+  assert.equal(new Set(theirs).size, theirs!.length);
+  assert.equal(new Set(mine).size, mine!.length);
+  assert.deepEqual(new Set([...mine!, ...theirs!]), new Set(sent.map(label)));
+  // What it had committed nobody reads again.
+  assert.equal(theirs!.length, FRAMES - own);
+});
+
 describe("a stop while the reader takes nothing", { concurrency: 3 }, () => {
   for (const [what, args] of [
     ["a capture", []],
