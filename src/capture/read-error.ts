@@ -1,3 +1,5 @@
+import { PcaptsError } from "../errors.ts";
+
 /** What the operating system says of files and connections, in words, by the code of its error. */
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "no such file",
@@ -30,4 +32,13 @@ export function describeReadError(cause: unknown): string {
   // What was tried at several addresses of a name has an error for each.
   const first: unknown = cause instanceof AggregateError ? cause.errors[0] : undefined;
   return REASONS[code] ?? (first === undefined ? cause.message : describeReadError(first));
+}
+
+/**
+ * Says why a connection was lost: what the operating system said, without what was made of it on the way.
+ *
+ * @param error what was thrown
+ */
+export function describeLoss(error: unknown): string {
+  return describeReadError(error instanceof PcaptsError ? error.cause : error);
 }

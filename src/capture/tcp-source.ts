@@ -8,7 +8,7 @@ import type { Logger } from "../logger.ts";
 import type { CaptureInterface, FrameChunk } from "../packet/frame-chunk.ts";
 import { CaptureStream } from "./capture-stream.ts";
 import type { CaptureCounters, FrameSource } from "./frame-source.ts";
-import { describeReadError } from "./read-error.ts";
+import { describeLoss } from "./read-error.ts";
 
 /** What {@link openTcpSource} connects to. */
 export interface TcpSourceOptions {
@@ -245,9 +245,4 @@ class TcpSource implements FrameSource {
 
 function countFrames(count: number): string {
   return count === 1 ? "1 frame" : `${count} frames`;
-}
-
-/** What the operating system said, without what was made of it on the way. */
-function describeLoss(error: unknown): string {
-  return describeReadError(error instanceof PcaptsError ? error.cause : error);
 }

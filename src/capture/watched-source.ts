@@ -38,6 +38,10 @@ export class WatchedSource implements LiveSource {
     return this.#source.interfaces;
   }
 
+  get hasSeveralInterfaces(): boolean {
+    return this.#source.hasSeveralInterfaces ?? this.interfaces.length > 1;
+  }
+
   async *chunks(): AsyncGenerator<FrameChunk, void, void> {
     const chunks = this.#source.chunks()[Symbol.asyncIterator]();
     try {

@@ -33,7 +33,7 @@ export async function listenCommand(
 ): Promise<number> {
   const { values } = line;
   const { logger, signals } = context;
-  const { host, port, tls } = readListenSettings({ ...values, listen });
+  const { host, port, tls } = readListenSettings(listen, "--listen", values);
   const consume = await readLastingConsumeOptions(line, logger);
   const service = await openRunService("consumer", values, context);
   // Nobody has got anything yet.

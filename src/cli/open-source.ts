@@ -25,7 +25,7 @@ export interface OpenedSource {
 type WatchSource = (source: LiveSource) => Promise<LiveSource>;
 
 /**
- * Opens what a producer reads: `-r` or every `-i`.
+ * Opens what a producer reads: `-r`, `--read-listen` or every `-i`.
  *
  * @param line the command line
  * @param processUser who a process that an engine starts changes to once its interface is open
@@ -41,6 +41,11 @@ export async function openSource(
 ): Promise<OpenedSource> {
   if (line.values.read.length > 0) {
     return { source: await openFiles(line, logger), interfaces: [] };
+  }
+  const listen = line.values["read-listen"];
+  if (listen !== undefined) {
+    const source = await openListener(line, listen, logger, watchSource);
+    return { source, interfaces: [source] };
   }
   const interfaces = await openInterfaces(line, processUser, logger, watchSource);
   for (const each of interfaces) logger.info(describeCapture(each));
@@ -204,7 +209,6 @@ async function openTcpStream(
 ): Promise<LiveSource> {
   const { values } = line;
   const { openTcpSource } = await import("../capture/tcp-source.ts");
-  const { openFilteredStream } = await import("../capture/filtered-source.ts");
   const source = await openTcpSource({
     ...address,
     name,
@@ -213,6 +217,40 @@ async function openTcpStream(
     connectTimeoutMs: values["connect-timeout"] * 1000,
     logger,
   });
+  return asInterface(line, source, logger);
+}
+
+/** What others send here, as an interface. */
+async function openListener(
+  line: CommandLine,
+  listen: string,
+  logger: Logger,
+  watchSource: WatchSource = (source) => Promise.resolve(source),
+): Promise<LiveSource> {
+  const { values } = line;
+  const { openListenSource } = await import("../capture/listen-source.ts");
+  const { readListenSettings } = await import("../config/listen-settings.ts");
+  const address = readListenSettings(listen, "--read-listen", values);
+  const source = await openListenSource({
+    address,
+    maxSenders: values["max-senders"],
+    sensor: values.sensor ?? hostname(),
+    logger,
+  });
+  const stream = await asInterface(line, source, logger);
+  logger.info(
+    `Listening for senders at ${source.name}${address.tls === undefined ? "" : " over TLS"}`,
+  );
+  return watchSource(stream);
+}
+
+async function asInterface(
+  line: CommandLine,
+  source: FrameSource & { readonly kind: "live" },
+  logger: Logger,
+): Promise<LiveSource> {
+  const { values } = line;
+  const { openFilteredStream } = await import("../capture/filtered-source.ts");
   const options = {
     expression: filterOf(line) ?? "",
     maxPackets: maxPacketsOf(values),

@@ -21,28 +21,45 @@ export interface ListenTls {
   readonly ca: readonly string[] | undefined;
 }
 
-/** What {@link readListenSettings} reads. */
+/** What {@link readListenSettings} reads beside the address. */
 export interface ListenValues {
-  readonly listen: string;
   readonly "insecure-listen": boolean;
   readonly "listen-tls-cert": string | undefined;
   readonly "listen-tls-key": string | undefined;
   readonly "listen-tls-ca": string | undefined;
 }
 
+/** What each flag risks where others reach the address. */
+const RISKS = {
+  "--listen": "may read every frame",
+  "--read-listen": "may send what it likes",
+} as const;
+
 /**
- * Reads where a consumer is to serve its readers: on loopback, unless TLS or `--insecure-listen`.
+ * Reads where to listen: on loopback, unless TLS or `--insecure-listen`.
  *
+ * @param text the value of `flag`: an address with a port; for `--read-listen` a port alone is one of
+ *   127.0.0.1
+ * @param flag for messages
  * @param values flags
  * @throws PcaptsError USAGE: no such address, others would reach it, a file that cannot be used
  */
-export function readListenSettings(values: ListenValues): ListenSettings {
-  const { host, port } = parseListenAddress(values.listen, "--listen", PCAP_OVER_IP_PORT);
+export function readListenSettings(
+  text: string,
+  flag: keyof typeof RISKS,
+  values: ListenValues,
+): ListenSettings {
+  const isPort = flag === "--read-listen" && /^\d+$/.test(text);
+  const { host, port } = parseListenAddress(
+    isPort ? `127.0.0.1:${text}` : text,
+    flag,
+    PCAP_OVER_IP_PORT,
+  );
   const tls = readTls(values);
   if (tls === undefined && !values["insecure-listen"] && !isLoopbackHost(host)) {
     throw new PcaptsError(
       "USAGE",
-      `--listen does not take "${host}": whoever reaches it may read every frame; ` +
+      `${flag} does not take "${host}": whoever reaches it ${RISKS[flag]}; ` +
         "--listen-tls-cert and --listen-tls-key protect them, --insecure-listen allows it all the same",
     );
   }

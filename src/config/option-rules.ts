@@ -26,14 +26,8 @@ interface OptionRule {
   readonly message: string;
 }
 
-/** What --listen alone gives a meaning. */
-const LISTENING = [
-  "max-readers",
-  "insecure-listen",
-  "listen-tls-cert",
-  "listen-tls-key",
-  "listen-tls-ca",
-];
+/** What --listen and --read-listen alone give a meaning. */
+const LISTENING = ["insecure-listen", "listen-tls-cert", "listen-tls-key", "listen-tls-ca"];
 
 /** What holds between flags, in the order in which it is checked. */
 const OPTION_RULES: readonly OptionRule[] = [
@@ -71,14 +65,14 @@ const OPTION_RULES: readonly OptionRule[] = [
       "machine: frames of TCP@HOST:PORT have their link type and their times",
   },
   {
-    broken: ({ values }) =>
-      isProducing(values) && values.interface.length === 0 && values.read.length === 0,
+    broken: ({ values }) => isProducing(values) && countSources(values) === 0,
     message:
-      "A producer needs a source: -i, --interface X (pcapts -D lists them) or -r, --read FILE",
+      "A producer needs a source: -i, --interface X (pcapts -D lists them), -r, --read FILE, " +
+      "or --read-listen PORT",
   },
   {
-    broken: ({ values }) => isProducing(values) && capturesAndReads(values),
-    message: "-i, --interface and -r, --read exclude each other",
+    broken: ({ values }) => isProducing(values) && countSources(values) > 1,
+    message: "-i, --interface, -r, --read and --read-listen exclude each other",
   },
   {
     // Standard input can be read once.
@@ -139,7 +133,7 @@ const OPTION_RULES: readonly OptionRule[] = [
         values["time-stamp-precision"] === "nano"),
     message:
       "-y, -j and --time-stamp-precision go with an interface of this machine: " +
-      "frames of TCP@HOST:PORT have their link type and their times",
+      "frames that come over TCP have their link type and their times",
   },
   {
     broken: ({ values }) => usesCap(values) && values.linktype !== undefined,
@@ -189,10 +183,24 @@ const OPTION_RULES: readonly OptionRule[] = [
   },
   {
     broken: ({ values, given }) =>
-      values.consumer && values.listen === undefined && LISTENING.some((flag) => given.has(flag)),
+      values.consumer && values.listen === undefined && given.has("max-readers"),
+    message: "--max-readers goes with --listen HOST:PORT",
+  },
+  {
+    broken: ({ values, given }) =>
+      isProducing(values) && values["read-listen"] === undefined && given.has("max-senders"),
+    message: "--max-senders goes with --read-listen PORT",
+  },
+  {
+    // A line that both modes share may have --listen, which is the consumer's.
+    broken: ({ values, given }) =>
+      !given.has("listen") &&
+      !given.has("read-listen") &&
+      LISTENING.some((flag) => given.has(flag)) &&
+      !onlyPrints(values),
     message:
-      "--max-readers, --insecure-listen, --listen-tls-cert, --listen-tls-key and --listen-tls-ca " +
-      "go with --listen HOST:PORT",
+      "--insecure-listen, --listen-tls-cert, --listen-tls-key and --listen-tls-ca " +
+      "go with --listen HOST:PORT or --read-listen PORT",
   },
   {
     broken: ({ values }) =>
@@ -245,8 +253,9 @@ function isProducing(values: OptionValues): boolean {
   return values.producer && !onlyPrints(values);
 }
 
-function capturesAndReads(values: OptionValues): boolean {
-  return values.interface.length > 0 && values.read.length > 0;
+function countSources(values: OptionValues): number {
+  const { interface: names, read, "read-listen": listen } = values;
+  return [names.length > 0, read.length > 0, listen !== undefined].filter(Boolean).length;
 }
 
 function readsFile(values: OptionValues): boolean {
@@ -260,7 +269,8 @@ function countSpeeds({ topspeed, multiplier, pps, mbps }: OptionValues): number 
 /** No interface of this machine among them. */
 function readsStreams(values: OptionValues): boolean {
   const { interface: names } = values;
-  return isProducing(values) && names.length > 0 && names.every(isTcpInterface);
+  if (!isProducing(values)) return false;
+  return values["read-listen"] !== undefined || (names.length > 0 && names.every(isTcpInterface));
 }
 
 function usesCap(values: OptionValues): boolean {

@@ -1,5 +1,5 @@
-import { createServer, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer } from "node:tls";
+import type { Socket } from "node:net";
+import { type ListenAddress, StreamListener } from "../capture/stream-listener.ts";
 import { PcaptsError } from "../errors.ts";
 import { findTopic } from "../kafka/topic.ts";
 import { createTransport, type Transport } from "../kafka/transport.ts";
@@ -9,25 +9,11 @@ import type { ConsumeOptions, ConsumeSummary, Run, RunProgress } from "./pipelin
 import type { ConsumerStatus } from "./run-status.ts";
 import { checkTopicFilter } from "./topic-filter.ts";
 
-/** A TLS handshake that takes longer is given up. */
-const HANDSHAKE_MS = 10_000;
-
 /** How often the brokers are asked for the topic, so that it is known how things stand. */
 const LOOK_EVERY_MS = 10_000;
 
 /** Where {@link servePackets} listens, for whom. */
-export interface ServeOptions {
-  readonly host: string;
-  /** 0 takes a free one. */
-  readonly port: number;
-  /** PEM texts; with `ca` readers need a certificate that one of these authorities has signed. */
-  readonly tls?:
-    | {
-        readonly cert: Buffer;
-        readonly key: Buffer;
-        readonly ca?: readonly string[] | undefined;
-      }
-    | undefined;
+export interface ServeOptions extends ListenAddress {
   /** Readers at a time; more are turned away. */
   readonly maxReaders: number;
   /** What a reader gets that connects now. */
@@ -103,7 +89,7 @@ class ReaderServer implements PacketServer {
   readonly #topic: string;
   readonly #transport: Transport;
   readonly #logger: Logger;
-  readonly #server: Server;
+  readonly #listener: StreamListener;
   readonly #readers = new Set<PacketReader>();
   /** Of readers that have ended. */
   readonly #ended: ServeSummary = {
@@ -133,9 +119,19 @@ class ReaderServer implements PacketServer {
     this.#topic = topic;
     this.#transport = transport;
     this.#logger = logger;
-    this.#server = this.#createServer();
-    this.#server.maxConnections = options.maxReaders;
-    this.#server.on("drop", () => this.#refuse());
+    this.#listener = new StreamListener(
+      {
+        address: options,
+        flag: "--listen",
+        peer: "Reader",
+        maxPeers: options.maxReaders,
+        // A reader may close its direction, as nc does at the end of its input, and read on.
+        allowHalfOpen: true,
+        onPeer: (socket, address) => this.#serve(socket, address),
+        onRefused: () => this.#refuse(),
+      },
+      logger,
+    );
     this.#timer = setInterval(() => void this.#look(), LOOK_EVERY_MS);
     this.done = new Promise<void>((resolve) => {
       this.#finish = resolve;
@@ -143,30 +139,18 @@ class ReaderServer implements PacketServer {
   }
 
   get port(): number {
-    const address = this.#server.address();
-    return typeof address === "object" && address !== null ? address.port : this.#options.port;
+    return this.#listener.port;
   }
 
-  async listen(): Promise<void> {
-    const { host, port } = this.#options;
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once("error", (cause: NodeJS.ErrnoException) => {
-        const reason = REASONS[cause.code ?? ""] ?? cause.message;
-        const message = `Cannot listen at "${host}:${port}": ${reason}; choose another --listen HOST:PORT`;
-        reject(new PcaptsError("LISTEN_FAILED", message, { cause }));
-      });
-      this.#server.listen({ host, port }, resolve);
-    });
-    // A connection that could not be accepted, for want of descriptors perhaps; others may be.
-    this.#server.on("error", (error) =>
-      this.#logger.warn(`Cannot take a reader: ${error.message}`),
-    );
+  /** @throws PcaptsError LISTEN_FAILED */
+  listen(): Promise<void> {
+    return this.#listener.listen();
   }
 
   stop(): void {
     if (this.#isStopped) return;
     this.#isStopped = true;
-    this.#server.close();
+    this.#listener.close();
     for (const reader of this.#readers) reader.stop();
     this.#finish();
   }
@@ -200,33 +184,8 @@ class ReaderServer implements PacketServer {
     return this.summary();
   }
 
-  #createServer(): Server {
-    const { tls } = this.#options;
-    if (tls === undefined) {
-      // A reader may close its direction, as nc does at the end of its input, and read on.
-      return createServer({ allowHalfOpen: true }, (socket) => this.#serve(socket));
-    }
-    const { cert, key, ca } = tls;
-    const server = createTlsServer(
-      {
-        cert,
-        key,
-        ...(ca !== undefined && { ca: [...ca], requestCert: true, rejectUnauthorized: true }),
-        handshakeTimeout: HANDSHAKE_MS,
-      },
-      (socket) => this.#serve(socket),
-    );
-    server.on("tlsClientError", (error, socket) => {
-      const from = formatPeer(socket);
-      this.#logger.warn(`Reader ${from} is turned away: no TLS handshake: ${error.message}`);
-    });
-    return server;
-  }
-
-  #serve(socket: Socket): void {
-    const address = formatPeer(socket);
-    // It may have gone while it waited to be accepted.
-    if (this.#isStopped || socket.destroyed) {
+  #serve(socket: Socket, address: string): void {
+    if (this.#isStopped) {
       socket.destroy();
       return;
     }
@@ -254,19 +213,6 @@ class ReaderServer implements PacketServer {
     const found = await this.#transport.lookUpTopic(this.#topic).catch(() => undefined);
     if (found !== undefined) this.#isTopicKnown = "leaders" in found;
   }
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  EADDRINUSE: "another program listens there",
-  EADDRNOTAVAIL: "it is no address of this machine",
-  EACCES: "this user may not listen there",
-};
-
-function formatPeer({ remoteAddress, remotePort = 0 }: Socket): string {
-  if (remoteAddress === undefined) return "that is gone";
-  return remoteAddress.includes(":")
-    ? `[${remoteAddress}]:${remotePort}`
-    : `${remoteAddress}:${remotePort}`;
 }
 
 function addUp(sum: ServeSummary, part: ConsumeSummary): void {

@@ -60,6 +60,17 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
   ["-c -F snoop", /-F, --file-type expects pcap, nsecpcap or pcapng, not "snoop"/],
   ["-c -pp 1 --pretty-print-format long", /--pretty-print-format expects hex, line or summary/],
   ["-c -pp 1 -w out.pcap", /-pp, --pretty-print prints text instead of pcap/],
+  ["-p -i eth0 --read-listen 9", /-i, --interface, -r, --read and --read-listen exclude each oth/],
+  ["-p --read-listen 0 --listen-tls-key x", /TLS needs both --listen-tls-cert FILE and/],
+  ["-p --read-listen 0 -y EN10MB", /-y, -j and --time-stamp-precision go with an interface/],
+  ["-p -i eth0 --max-senders 3", /--max-senders goes with --read-listen PORT/],
+  ["-p -i eth0 --insecure-listen", /--insecure-listen, .* go with --listen HOST:PORT or --read/],
+  ["-p -i TCP@a -y EN10MB", /-y, -j and --time-stamp-precision go with an interface of this mach/],
+  ["-L -i TCP@a", /-L, .* and -J, .* are of an interface of this machine/],
+  ["-p -i lo --monitor", /--monitor follows one folder: name it with -r, --read DIR/],
+  ["-p -r a -r b --monitor", /--monitor follows one folder/],
+  ["-p -r a --monitor --pps 5", /--monitor takes frames as they come: leave .*--pps.* out/],
+  ["-c --max-readers 3", /--max-readers goes with --listen HOST:PORT/],
   ["-p -r x --json", /--json goes with -D, --list-interfaces/],
 ];
 

@@ -105,7 +105,9 @@ function accept(command: readonly string[]): void {
   if (normal.includes("--help") || normal.includes("--version")) return;
   const { values } = parseCommandLine(command.map((word) => word.replaceAll(PLACE, place)));
   if (!values.producer && !values.consumer) return;
-  if (values.listen !== undefined) readListenSettings({ ...values, listen: values.listen });
+  const { listen, "read-listen": readListen } = values;
+  if (listen !== undefined) readListenSettings(listen, "--listen", values);
+  if (readListen !== undefined) readListenSettings(readListen, "--read-listen", values);
   const file = values.config?.startsWith(place) === true ? values.config : undefined;
   resolveKafkaSettings({
     mode: values.producer ? "producer" : "consumer",
