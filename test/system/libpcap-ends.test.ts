@@ -310,6 +310,7 @@ test("several interfaces make one source, each frame with its interface", LIMIT,
       droppedByKernel: 0,
       droppedByInterface: 0,
       filtered: 0,
+      torn: 0,
     });
   } finally {
     await other.remove();
