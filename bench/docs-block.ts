@@ -8,6 +8,9 @@ const BLOCK_PAGES = {
   "table 2": "docs/benchmarks.md",
   brokers: "docs/benchmarks.md",
   live: "docs/live-benchmarks.md",
+  outages: "docs/outages.md",
+  soak: "docs/outages.md",
+  drain: "docs/outages.md",
 } as const;
 
 /** Name of a block, as its marks say it. */

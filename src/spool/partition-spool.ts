@@ -242,8 +242,8 @@ export class PartitionSpool {
     }
     const framesBefore = this.#framesBeforeEnd;
     const batchLength = bytes.length;
-    this.#noteSentBefore([{ serial, batch }]);
     await segment.append({ serial, frameCount, framesBefore, bornMs, batchLength }, bytes);
+    this.#noteSentBefore([{ serial, batch }]);
     this.#lastSerial = serial;
     this.#framesBeforeEnd += frameCount;
     this.#frames += frameCount;
@@ -263,6 +263,7 @@ export class PartitionSpool {
     const firstSerial = place.serial - batches.length;
     const entries = batches.map((batch, index) => ({ serial: firstSerial + index, batch }));
     const segment = this.#newSegment(firstSerial);
+    const [next, sent] = [this.#next, this.#sent];
     try {
       await segment.writeWhole(async (part) => {
         const framesBefore = this.#framesBeforeEnd - this.#frames;
@@ -278,7 +279,9 @@ export class PartitionSpool {
         this.#save();
       });
     } catch (error) {
-      await segment.remove();
+      // Another batch may get the number, and must not get the identity.
+      [this.#next, this.#sent] = [next, sent];
+      this.#save();
       throw error;
     }
     this.#host.filesChanged();
@@ -291,9 +294,13 @@ export class PartitionSpool {
     entries: readonly { readonly serial: number; readonly batch: SpoolableBatch }[],
   ): void {
     for (const { serial, batch } of entries) {
-      if (batch.sentMs === undefined) continue;
       const identity = ownIdentity(serial, batch.bytes);
-      if (identity !== undefined) this.noteSent(identity, batch.sentMs);
+      if (identity !== undefined && batch.sentMs !== undefined) {
+        this.noteSent(identity, batch.sentMs);
+      } else {
+        // A process that was killed meanwhile may have left one to this number.
+        this.#sent = this.#sent.filter((each) => each.serial !== serial);
+      }
     }
   }
 
@@ -389,8 +396,7 @@ export class PartitionSpool {
     ) {
       return;
     }
-    this.#sent = this.#sent.filter(({ serial }) => serial !== identity.serial);
-    this.#sent.push(identity);
+    this.#sent = [...this.#sent.filter(({ serial }) => serial !== identity.serial), identity];
     this.#save();
   }
 

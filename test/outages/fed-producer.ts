@@ -3,12 +3,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { encodePcap } from "../../src/capture-file/pcap-writer.ts";
 import { type RunningProcess, startPcapts } from "../integration/pcapts-process.ts";
 import { numberedFrames } from "../kafka/numbered-frames.ts";
+import { readPeakMegabytes } from "../resident-memory.ts";
 
 /** pcapts as a process that reads numbered frames of 37 conversations, as they come, until it ends. */
 export class FedProducer {
   readonly process: RunningProcess;
   /** Number of the first frame that was not given to it. */
   next: number;
+  /** The most memory it had before it was ended. */
+  peakMegabytes = 0;
   #isEnding = false;
   readonly #feeding: Promise<void>;
 
@@ -42,6 +45,7 @@ export class FedProducer {
 
   /** Kills it with -9. Frames below `next` may not have been read. */
   async kill(): Promise<void> {
+    this.peakMegabytes = readPeakMegabytes(this.process.child.pid!);
     this.process.child.kill("SIGKILL");
     await this.process.ended;
     await this.#feeding;
@@ -51,6 +55,7 @@ export class FedProducer {
   async end(): Promise<{ status: unknown; stderr: string }> {
     this.#isEnding = true;
     await this.#feeding;
+    this.peakMegabytes = readPeakMegabytes(this.process.child.pid!);
     this.process.child.stdin.end();
     return this.process.ended;
   }

@@ -94,7 +94,7 @@ export async function publishThroughDrops(
   await createTopic(bootstrap, topic, { partitions: 3 });
   const line =
     `-p -k ${bootstrap} -t ${topic} -ll DEBUG -X message.timeout.ms=0 -X batch.size=20000 ` +
-    "-X queue.buffering.max.kbytes=1000 -X socket.timeout.ms=2000 -X retry.backoff.ms=5";
+    "-X queue.buffering.max.kbytes=1000 -X socket.timeout.ms=1000 -X retry.backoff.ms=5";
   const command = veth.inside([process.execPath, PCAPTS]);
   const producer = await FedProducer.start(line.split(" "), 0, random, command);
   const acknowledged = async (): Promise<number> => {
@@ -118,6 +118,8 @@ export async function publishThroughDrops(
   assert.equal(ledger.acknowledged, frames);
   const content = await readTopicAt([Number(bootstrap.split(":")[1])], topic);
   assertOnceAndInOrder(content, frames, `seed ${seed}`);
-  const resends = [...stderr.matchAll(/sending again|trying again/g)].length;
-  return { frames, faults: troubles.length, acknowledged: frames, lost: 0, resends };
+  const resends = [...stderr.matchAll(/DEBUG.*(sending|trying) again/g)].length;
+  const { peakMegabytes } = producer;
+  const faults = troubles.length;
+  return { frames, faults, acknowledged: frames, lost: 0, resends, peakMegabytes };
 }

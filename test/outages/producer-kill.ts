@@ -47,6 +47,7 @@ export async function killProducers(
   const printed: Printed[] = [];
   const begins = [0];
   let faults = 0;
+  let peakMegabytes = 0;
   while (begins.length < 3) {
     const producer = await FedProducer.start(args, begins.at(-1)!, random);
     await sleep(random() * 300);
@@ -61,6 +62,7 @@ export async function killProducers(
     }
     faults++;
     await producer.kill();
+    peakMegabytes = Math.max(peakMegabytes, producer.peakMegabytes);
     printed.push(...readPrinted(producer.process.stdout.toString()));
     begins.push(producer.next);
     if (!(await isUp(broker))) await broker.start();
@@ -89,6 +91,7 @@ export async function killProducers(
     acknowledged: logged,
     lost: frames - logged,
     resends: undefined,
+    peakMegabytes,
     drained: found,
   };
 }

@@ -61,7 +61,8 @@ export async function publishThroughProxy(
     { ...IMPATIENT, connectTimeoutMs: 60_000 },
     silentLogger,
   );
-  const messageTimeoutMs = random() < 0.3 ? 250 : 0;
+  // Longer than some of the troubles, shorter than others.
+  const messageTimeoutMs = random() < 0.3 ? (troubles.includes("kill") ? 3000 : 250) : 0;
   const steady = await SteadyPublish.begin(
     publisherSetup(transport, topic, {
       options: {

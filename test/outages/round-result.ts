@@ -9,4 +9,6 @@ export interface RoundResult {
   readonly lost: number;
   /** Batches that came back and were sent again; undefined where the process that counts them was killed. */
   readonly resends: number | undefined;
+  /** The most memory that its process had; undefined where it is the process of the test. */
+  readonly peakMegabytes?: number;
 }
