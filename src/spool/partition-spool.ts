@@ -259,14 +259,15 @@ export class PartitionSpool {
    */
   async insert(batches: readonly SpoolableBatch[], before?: number): Promise<void> {
     const place = (await this.#find(before ?? this.#lastReadSerial + 1))!;
-    const { segment: behind, position } = place;
-    const firstSerial = place.serial - batches.length;
+    const { segment: behind, position, entry } = place;
+    // Inserted ones are not in the sums of those behind them.
+    const { framesBefore } = entry;
+    const firstSerial = entry.serial - batches.length;
     const entries = batches.map((batch, index) => ({ serial: firstSerial + index, batch }));
     const segment = this.#newSegment(firstSerial);
     const [next, sent] = [this.#next, this.#sent];
     try {
       await segment.writeWhole(async (part) => {
-        const framesBefore = this.#framesBeforeEnd - this.#frames;
         for (const { serial, batch } of entries) {
           const { bytes, frameCount, bornMs } = batch;
           const batchLength = bytes.length;
@@ -307,12 +308,11 @@ export class PartitionSpool {
   /** The first entry with this serial or a higher one. */
   async #find(
     serial: number,
-  ): Promise<{ segment: SpoolSegment; position: number; serial: number } | undefined> {
+  ): Promise<{ segment: SpoolSegment; position: number; entry: SpoolEntry } | undefined> {
     const last = this.#segments.findLastIndex(({ firstSerial }) => firstSerial <= serial);
     for (const segment of this.#segments.slice(Math.max(0, last))) {
       const found = await segment.find(serial);
-      if (found === undefined) continue;
-      return { segment, position: found.position, serial: found.entry.serial };
+      if (found !== undefined) return { segment, ...found };
     }
     return undefined;
   }

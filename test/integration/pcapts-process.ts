@@ -176,6 +176,14 @@ export function readLedger(stderr: string): Ledger {
   return last;
 }
 
+/** Asks a producer that runs for its counters (SIGUSR1), and waits for them. */
+export async function askLedger(running: RunningProcess, timeoutMs = 60_000): Promise<Ledger> {
+  const before = running.stderr.length;
+  running.child.kill("SIGUSR1");
+  await running.says(new RegExp(`^[^]{${before}}[^]*queued \\d+.*\\n`), timeoutMs);
+  return readLedger(running.stderr);
+}
+
 /** All lines of counters that a producer printed, while it ran and at the end; fails unless each adds up. */
 export function readLedgers(stderr: string): Ledger[] {
   return [...stderr.matchAll(LEDGER)].map(parseLedger);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createTopic, randomTopicName } from "../brokers.ts";
-import { eventually, PCAPTS, readLedger } from "../integration/pcapts-process.ts";
+import { askLedger, eventually, PCAPTS, readLedger } from "../integration/pcapts-process.ts";
 import { assertOnceAndInOrder } from "../kafka/delivered-frames.ts";
 import { readTopicAt } from "../kafka/faulty-broker.ts";
 import { randomFrom } from "../kafka/numbered-frames.ts";
@@ -97,12 +97,7 @@ export async function publishThroughDrops(
     "-X queue.buffering.max.kbytes=1000 -X socket.timeout.ms=1000 -X retry.backoff.ms=5";
   const command = veth.inside([process.execPath, PCAPTS]);
   const producer = await FedProducer.start(line.split(" "), 0, random, command);
-  const acknowledged = async (): Promise<number> => {
-    const before = producer.process.stderr.length;
-    producer.process.child.kill("SIGUSR1");
-    await producer.process.says(new RegExp(`^[^]{${before}}[^]*queued \\d+`), 60_000);
-    return readLedger(producer.process.stderr).acknowledged;
-  };
+  const acknowledged = async () => (await askLedger(producer.process)).acknowledged;
   for (const trouble of troubles) {
     const before = await acknowledged();
     await eventually("frames", async () => (await acknowledged()) > before + 500, 60_000);

@@ -78,6 +78,24 @@ test("batches find their places before several entries, read or not, and behind 
   assert.deepEqual(await readAgain(spoolPath), { bornMs: expected, frameCount: 7 });
 });
 
+// Frames that stand before an inserted batch were counted once more when they were done before it.
+test("frames are counted once when what stands before an inserted batch is done first", async () => {
+  const spoolPath = newPath();
+  const spool = await openSpool(spoolPath);
+  await append(spool, 10);
+  await read(spool);
+  await append(spool, 30);
+  assert.ok(await spool.insert(0, [batch(20), batch(21)]));
+  await spool.close();
+  const next = await openSpool(spoolPath);
+  const first = (await read(next))!;
+  const second = (await read(next))!;
+  assert.deepEqual([first.bornMs, second.bornMs], [10, 20]);
+  next.partitions[0]!.done(first.serial);
+  await next.close();
+  assert.deepEqual(await readAgain(spoolPath), { bornMs: [20, 21, 30], frameCount: 3 });
+});
+
 test("a crash between the new file and the end of the old one leaves each entry there once", async () => {
   const spoolPath = newPath();
   const spool = await openSpool(spoolPath);
