@@ -5,7 +5,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
  */
 
 /** The most memory that a process has had since it began, or since {@link resetPeak}. */
-export function readPeakMegabytes(pid: number | "self" = "self"): number {
+export function readPeakMegabytes(pid: number | "self"): number {
   return readField(pid, "VmHWM");
 }
 

@@ -166,7 +166,7 @@ for (const kind of KINDS) {
     } finally {
       await end();
     }
-    rows.push(rowOf(kind, results, readPeakMegabytes()));
+    rows.push(rowOf(kind, results, readPeakMegabytes("self")));
   });
 }
 
