@@ -134,9 +134,11 @@ async function drain(
   topic: string,
   spool: string,
 ): Promise<Omit<DrainRound, "normal" | "outageMegabytes">> {
-  let isDrained = false;
+  const drained = new AbortController();
   const sending = (async () => {
-    while (!isDrained) await traffic.replay(LIVE_FRAMES_PER_SECOND, LIVE_FRAMES_PER_SECOND);
+    while (!drained.signal.aborted) {
+      await traffic.replay(LIVE_FRAMES_PER_SECOND, LIVE_FRAMES_PER_SECOND);
+    }
   })();
   const args = ["-p", "-k", broker.bootstrap, "-t", topic, "-i", traffic.interfaceName];
   const running = startPcapts([...args, ...spoolOptions(spool), "--flush-timeout", "60"], LIMIT);
@@ -146,7 +148,7 @@ async function drain(
   while (ledger.spooled > 0) ledger = await askLedger(running);
   const seconds = (performance.now() - begin) / 1000;
   const drainMegabytes = readPeakMegabytes(running.child.pid!);
-  isDrained = true;
+  drained.abort();
   await sending;
   running.child.kill("SIGTERM");
   const { status, stderr } = await running.ended;
