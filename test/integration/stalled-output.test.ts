@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
+import { constants, gunzipSync } from "node:zlib";
 import { generateCapture } from "../../bench/generate-capture.ts";
 import { randomTopicName } from "../brokers.ts";
 import { assertSameFrames, readCapture, wholeFrames } from "../capture-frames.ts";
@@ -21,6 +22,9 @@ const sentFile = path.join(directory, "sent.pcap");
 const topic = randomTopicName();
 const FRAMES = 90_000;
 const FRAME_BYTES = 1514;
+
+/** A machine may be busy. */
+const PATIENCE_MS = 50_000;
 
 /** Far below what the topic holds. */
 const MOST_MEGABYTES = 230;
@@ -49,7 +53,7 @@ after(async () => {
 function joinWithoutReader(group: string, ...args: readonly string[]): RunningProcess {
   const line =
     `-c -k ${broker.bootstrap} -t ${topic} -o begin -X group.id=${group} -X client.id=${group} ` +
-    "-X session.timeout.ms=1000 -X heartbeat.interval.ms=100";
+    "-X session.timeout.ms=3000 -X heartbeat.interval.ms=100";
   const consumer = startPcapts([...line.split(" "), ...args]);
   consumer.child.stdout.pause();
   return consumer;
@@ -57,11 +61,15 @@ function joinWithoutReader(group: string, ...args: readonly string[]): RunningPr
 
 /** Waits until a member does nothing but say that it is there. */
 async function stalls(consumer: RunningProcess, group: string, heartbeats: number): Promise<void> {
-  await consumer.says(/this member reads partition\(s\) 0, 1, 2/);
-  await eventually("only heartbeats", () => {
-    const last = requests.get(group)?.slice(-heartbeats) ?? [];
-    return last.length === heartbeats && last.every((api) => api === "Heartbeat");
-  });
+  await consumer.says(/this member reads partition\(s\) 0, 1, 2/, PATIENCE_MS);
+  await eventually(
+    "only heartbeats",
+    () => {
+      const last = requests.get(group)?.slice(-heartbeats) ?? [];
+      return last.length === heartbeats && last.every((api) => api === "Heartbeat");
+    },
+    PATIENCE_MS,
+  );
 }
 
 async function countCommitted(group: string): Promise<number> {
@@ -78,7 +86,7 @@ test("a reader that takes nothing stops the fetching: memory stays flat, the mem
   const group = randomTopicName("group");
   const consumer = joinWithoutReader(group);
   // For longer than a session lasts.
-  await stalls(consumer, group, 15);
+  await stalls(consumer, group, 35);
   const megabytes = peakMegabytes(consumer);
   t.diagnostic(`${megabytes.toFixed(0)} MB at most while stalled`);
   assert.ok(megabytes < MOST_MEGABYTES, `${megabytes} MB`);
@@ -86,7 +94,11 @@ test("a reader that takes nothing stops the fetching: memory stays flat, the mem
   assert.ok((await countCommitted(group)) < 1000);
 
   consumer.child.stdout.resume();
-  await eventually("everything committed", async () => (await countCommitted(group)) === FRAMES);
+  await eventually(
+    "everything committed",
+    async () => (await countCommitted(group)) === FRAMES,
+    PATIENCE_MS,
+  );
   consumer.child.kill("SIGTERM");
   const { status, stdout, stderr } = await consumer.ended;
   assert.equal(status, 0, stderr);
@@ -102,7 +114,7 @@ const LEAVES =
 test("a member whose reader takes nothing for max.poll.interval.ms leaves; once it is read it joins again, and nothing is repeated", async (t) => {
   const group = randomTopicName("group");
   const consumer = joinWithoutReader(group, ...QUICK_TO_LEAVE);
-  await consumer.says(LEAVES, 60_000);
+  await consumer.says(LEAVES, PATIENCE_MS);
   await eventually("no request at all", async () => {
     const count = requests.get(group)!.length;
     await new Promise((resolve) => setTimeout(resolve, 500));
@@ -115,7 +127,7 @@ test("a member whose reader takes nothing for max.poll.interval.ms leaves; once 
   await eventually(
     "everything committed",
     async () => (await countCommitted(group)) === FRAMES,
-    60_000,
+    PATIENCE_MS,
   );
   consumer.child.kill("SIGTERM");
   const { status, stdout, stderr } = await consumer.ended;
@@ -127,19 +139,19 @@ test("a member whose reader takes nothing for max.poll.interval.ms leaves; once 
 test("what a member that left had not committed another one reads, and neither writes a frame twice", async () => {
   const group = randomTopicName("group");
   const stalled = joinWithoutReader(group, ...QUICK_TO_LEAVE);
-  await stalled.says(LEAVES, 60_000);
+  await stalled.says(LEAVES, PATIENCE_MS);
   const own = await countCommitted(group);
   const other = joinWithoutReader(group, ...QUICK_TO_LEAVE);
   other.child.stdout.resume();
   await eventually(
     "everything committed",
     async () => (await countCommitted(group)) === FRAMES,
-    60_000,
+    PATIENCE_MS,
   );
   stalled.child.stdout.resume();
   await stalled.says(
     /generation \d+: this member reads[^]*generation \d+: this member reads/,
-    60_000,
+    PATIENCE_MS,
   );
   for (const { child } of [stalled, other]) child.kill("SIGTERM");
   const [first, second] = await Promise.all([stalled.ended, other.ended]);
@@ -155,11 +167,21 @@ test("what a member that left had not committed another one reads, and neither w
   assert.equal(theirs!.length, FRAMES - own);
 });
 
+/** The first member goes out after a second at the latest, and may find room in a pipe. */
+function framesInMembers(bytes: Buffer): number {
+  const plain = gunzipSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH });
+  return plain.length < 24 ? 0 : wholeFrames(plain).length;
+}
+
+function linesIn(bytes: Buffer): number {
+  return [...bytes.toString().matchAll(/^Packet\[.*\n/gm)].length;
+}
+
 describe("a stop while the reader takes nothing", { concurrency: 3 }, () => {
-  for (const [what, args] of [
-    ["a capture", []],
-    ["a compressed capture", ["--compress-output", "gzip"]],
-    ["text", ["-pp", "1"]],
+  for (const [what, args, framesIn] of [
+    ["a capture", [], (bytes: Buffer) => wholeFrames(bytes).length],
+    ["a compressed capture", ["--compress-output", "gzip"], framesInMembers],
+    ["text", ["-pp", "1", "--pretty-print-format", "line"], linesIn],
   ] as const) {
     test(`SIGTERM ends a consumer of ${what} whose reader takes nothing, and what was not taken is not committed`, async () => {
       const group = randomTopicName("group");
@@ -171,9 +193,7 @@ describe("a stop while the reader takes nothing", { concurrency: 3 }, () => {
       consumer.child.stdout.resume();
       const { status, stdout, stderr } = await consumer.ended;
       assert.equal(status, 1, stderr);
-      const committed = await countCommitted(group);
-      if (what === "a capture") assert.ok(committed <= wholeFrames(stdout).length);
-      else assert.equal(committed, 0);
+      assert.ok((await countCommitted(group)) <= framesIn(stdout));
     });
   }
 });
