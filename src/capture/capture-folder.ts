@@ -1,28 +1,13 @@
-import { watch, type FSWatcher, type Stats } from "node:fs";
-import { open, readdir, stat } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import path from "node:path";
 import { PcaptsError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { readFirstTime } from "./first-time.ts";
-import {
-  compareOrder,
-  compareSeen,
-  compressedNames,
-  type FolderFile,
-  type SeenFile,
-  uncompressedName,
-} from "./folder-file.ts";
-import { beginsWith, readHead } from "./growing-file.ts";
+import { compareOrder, compressedNames, type FolderFile, uncompressedName } from "./folder-file.ts";
+import { FolderWatch } from "./folder-watch.ts";
+import { beginsWith } from "./growing-file.ts";
 import { describeReadError } from "./read-error.ts";
-
-/** What the system tells of changes is gathered for so long. */
-const GATHERING_MS = 100;
-
-/** How often it is looked for new files without being told: not every file system tells. */
-const LOOK_MS = 1000;
-
-/** Every so many looks all files are looked at, for those that were written anew without a word. */
-const LOOKS_BETWEEN_ALL = 10;
+import { compareSeen, identifyFile, isGone, seeFile, type SeenFile } from "./seen-file.ts";
 
 /** So many names of files that are gone are remembered, should they come back compressed. */
 const REMEMBERED = 1000;
@@ -53,11 +38,8 @@ export class CaptureFolder {
   readonly #changed = new Set<string>();
   /** Were not there when it was last looked. */
   #missing = new Set<FolderFile>();
-  #watcher: FSWatcher | undefined;
-  #ticking: NodeJS.Timeout | undefined;
-  #gathering: NodeJS.Timeout | undefined;
+  readonly #watch: FolderWatch;
   #scanning: Promise<void> = Promise.resolve();
-  #looks = 0;
   #isMissing = false;
   #isClosed = false;
 
@@ -65,6 +47,13 @@ export class CaptureFolder {
     this.directory = directory;
     this.#logger = logger;
     this.#listener = listener;
+    this.#watch = new FolderWatch(directory, logger, {
+      onName: (name) => this.#note(name),
+      onLook: (atAll) => {
+        listener.onGrowth();
+        void this.#look(atAll);
+      },
+    });
   }
 
   /**
@@ -74,14 +63,14 @@ export class CaptureFolder {
    */
   async begin(): Promise<void> {
     // Before it is looked: what comes meanwhile is seen twice rather than not at all.
-    this.#watch();
+    this.#watch.listen();
     try {
       await this.#scan(true);
     } catch (cause) {
       await this.close();
       throw this.#refusal(cause);
     }
-    this.#ticking = setInterval(() => this.#tick(), LOOK_MS);
+    this.#watch.tick();
   }
 
   /** How many files wait to be read. */
@@ -110,7 +99,7 @@ export class CaptureFolder {
     Object.assign(file, { sizeBytes, state: "read" });
     // What was written since, or anew.
     this.#changed.add(file.name);
-    this.#gather();
+    this.#watch.gather();
   }
 
   /** A file whose turn it was is not there any more by its name, or cannot be opened. */
@@ -126,9 +115,7 @@ export class CaptureFolder {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#watcher?.close();
-    clearInterval(this.#ticking);
-    clearTimeout(this.#gathering);
+    this.#watch.close();
     await this.#scanning.catch(() => {});
   }
 
@@ -143,42 +130,11 @@ export class CaptureFolder {
     });
   }
 
-  #watch(): void {
-    this.#watcher?.close();
-    this.#watcher = undefined;
-    try {
-      const watcher = watch(this.directory, (_, name) => this.#note(name));
-      watcher.on("error", (error) => {
-        this.#logger.debug(`watching "${this.directory}": ${error.message}`);
-        watcher.close();
-      });
-      this.#watcher = watcher;
-    } catch (error) {
-      // It is looked at every second all the same.
-      this.#logger.debug(`watching "${this.directory}": ${describeReadError(error)}`);
-    }
-  }
-
-  #note(name: string | null): void {
-    if (name === null) return;
+  #note(name: string): void {
     const file = this.#byName.get(name);
-    if (file?.state === "open") this.#listener.onGrowth(file);
     this.#changed.add(name);
-    if (file?.state !== "open") this.#gather();
-  }
-
-  #gather(): void {
-    if (this.#isClosed) return;
-    this.#gathering ??= setTimeout(() => {
-      this.#gathering = undefined;
-      void this.#look(false);
-    }, GATHERING_MS);
-  }
-
-  #tick(): void {
-    this.#listener.onGrowth();
-    this.#looks++;
-    void this.#look(this.#looks % LOOKS_BETWEEN_ALL === 0);
+    if (file?.state === "open") this.#listener.onGrowth(file);
+    else this.#watch.gather();
   }
 
   /** Never rejects. */
@@ -189,7 +145,7 @@ export class CaptureFolder {
         if (this.#isMissing) {
           this.#isMissing = false;
           this.#logger.info(`"${this.directory}" is there again`);
-          this.#watch();
+          this.#watch.listen();
         }
       } catch (error) {
         if (!this.#isMissing) {
@@ -234,7 +190,7 @@ export class CaptureFolder {
       const hasGone = before.has(file) && (await this.#identify(file.name)) !== file.id;
       if (hasGone && !this.#isClosed) await this.#drop(file);
     }
-    if (missing.some((file) => !before.has(file))) this.#gather();
+    if (missing.some((file) => !before.has(file))) this.#watch.gather();
   }
 
   async #lookAt(name: string): Promise<void> {
@@ -289,9 +245,10 @@ export class CaptureFolder {
 
   /** What has become of a file that is not open? */
   async #compare(file: FolderFile): Promise<void> {
-    if (file.state === "open") return;
-    const seen = await this.#see(file.name);
-    if (seen === undefined) return;
+    const { state } = file;
+    const seen = state === "open" ? undefined : await this.#see(file.name);
+    // Its turn may have come meanwhile; whoever reads it looks himself.
+    if (seen === undefined || file.state !== state) return;
     const change = compareSeen(file, seen);
     if (change === "rewritten" && file.state === "waiting" && file.sizeBytes > 0) {
       this.#logger.warn(`"${this.pathOf(file)}" was overwritten before it was read: ${MISSING}`);
@@ -302,7 +259,7 @@ export class CaptureFolder {
       file.firstTime = await this.#readFirstTime(file.name);
     }
     const isToBeRead = change === "rewritten" || (change === "grown" && !file.isGivenUp);
-    if (isToBeRead && file.state === "read") this.#enqueue(file);
+    if (isToBeRead && state === "read") this.#enqueue(file);
   }
 
   #enqueue(file: FolderFile): void {
@@ -350,30 +307,20 @@ export class CaptureFolder {
 
   /** @returns undefined for what is no file, or not there */
   async #identify(name: string): Promise<string | undefined> {
-    try {
-      const found = await stat(path.join(this.directory, name));
-      if (found.isFile()) return idOf(found);
-      this.#ignored.add(name);
-    } catch {
-      // It has gone since.
-    }
+    const id = await identifyFile(path.join(this.directory, name));
+    if (id !== "other") return id;
+    this.#ignored.add(name);
     return undefined;
   }
 
   async #see(name: string): Promise<SeenFile | undefined> {
+    const file = path.join(this.directory, name);
     try {
-      const file = await open(path.join(this.directory, name), "r");
-      try {
-        const { size, mtimeMs } = await file.stat();
-        return { head: await readHead(file), sizeBytes: size, mtimeMs };
-      } finally {
-        await file.close();
-      }
+      return await seeFile(file);
     } catch (error) {
       if (isGone(error)) return undefined;
       this.#ignored.add(name);
-      const reason = describeReadError(error);
-      this.#logger.warn(`Cannot read "${path.join(this.directory, name)}": ${reason}`);
+      this.#logger.warn(`Cannot read "${file}": ${describeReadError(error)}`);
       return undefined;
     }
   }
@@ -389,21 +336,3 @@ export class CaptureFolder {
 }
 
 const MISSING = "its frames are missing";
-
-/**
- * What a file is known by, whatever it is called.
- *
- * @param found what the system says of it
- */
-export function idOf({ dev, ino }: Stats): string {
-  return `${dev}:${ino}`;
-}
-
-/**
- * Whether a file is not there any more.
- *
- * @param error of the operating system
- */
-export function isGone(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
-}

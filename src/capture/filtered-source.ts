@@ -3,7 +3,12 @@ import type { Logger } from "../logger.ts";
 import { cutFrames, keepFrames, takeFrames } from "../packet/chunk-stages.ts";
 import { MAX_FRAME_BYTES, type CaptureInterface, type FrameChunk } from "../packet/frame-chunk.ts";
 import { formatLinkType, LINKTYPE_ETHERNET, listLinkTypes } from "../packet/link-types.ts";
-import type { CaptureCounters, FrameSource, ReadExtent } from "./frame-source.ts";
+import {
+  type CaptureCounters,
+  type FrameSource,
+  type ReadExtent,
+  sensorOf,
+} from "./frame-source.ts";
 import type { LiveSource } from "./live-source.ts";
 import { compilePacketFilter, type PacketFilter } from "./packet-filter.ts";
 
@@ -55,6 +60,7 @@ export function openFilteredStream(
 class FilteredSource implements FrameSource {
   readonly kind: FrameSource["kind"];
   readonly name: string;
+  readonly sensor: string;
   readonly #source: FrameSource;
   readonly #options: FilteringOptions;
   readonly #logger: Logger;
@@ -69,6 +75,7 @@ class FilteredSource implements FrameSource {
   constructor(source: FrameSource, options: FilteringOptions, logger: Logger) {
     this.kind = source.kind;
     this.name = source.name;
+    this.sensor = sensorOf(source);
     this.#source = source;
     this.#options = options;
     this.#logger = logger;

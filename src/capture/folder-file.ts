@@ -1,38 +1,21 @@
 import type { FrameTime } from "./first-time.ts";
-import { beginsWith } from "./growing-file.ts";
+import type { SeenFile } from "./seen-file.ts";
 
 /** A file of a folder that is followed, from when it is first seen to when it is gone. */
-export interface FolderFile {
+export interface FolderFile extends SeenFile {
   /** Device and inode: it keeps them when it is renamed. */
   readonly id: string;
   name: string;
   /** `waiting` for its turn, or to be read on; `open`; `read` as far as it went. */
   state: "waiting" | "open" | "read";
-  /** What it begins with, up to 64 bytes: whether it is the same can be told by that. */
-  head: Uint8Array;
   /** Of its first frame; undefined when there is none yet. */
   firstTime: FrameTime | undefined;
-  sizeBytes: number;
-  mtimeMs: number;
   /** Frames that were taken from it. */
   frames: number;
   /** It ended within a frame, as far as it was read. */
   isTorn: boolean;
   /** It cannot be read on: it is no capture, or damaged. */
   isGivenUp: boolean;
-}
-
-/** What is seen of a file from outside. */
-export type SeenFile = Pick<FolderFile, "head" | "sizeBytes" | "mtimeMs">;
-
-/**
- * What has become of a file since it was last seen.
- *
- * @returns `rewritten` when it was begun anew under the same name
- */
-export function compareSeen(before: SeenFile, now: SeenFile): "same" | "grown" | "rewritten" {
-  if (now.sizeBytes < before.sizeBytes || !beginsWith(now.head, before.head)) return "rewritten";
-  return now.sizeBytes > before.sizeBytes ? "grown" : "same";
 }
 
 /** By the first frame, as the files of a directory are read; those without one last, as they were written. */

@@ -5,12 +5,13 @@ import { PcaptsError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { dropFrames } from "../packet/chunk-stages.ts";
 import type { CaptureInterface, FrameChunk } from "../packet/frame-chunk.ts";
-import { CaptureFolder, idOf, isGone } from "./capture-folder.ts";
+import { CaptureFolder } from "./capture-folder.ts";
 import type { FolderFile } from "./folder-file.ts";
 import type { CaptureCounters, FrameSource } from "./frame-source.ts";
 import { GrowingFile } from "./growing-file.ts";
 import { describeReadError } from "./read-error.ts";
 import { ReadyChunks } from "./ready-chunks.ts";
+import { idOf, isGone } from "./seen-file.ts";
 
 /** What {@link openFolderSource} needs beside the path. */
 export interface FolderSourceOptions {
@@ -55,7 +56,7 @@ class FolderSource implements FrameSource {
   readonly kind = "feed";
   readonly name: string;
   interfaces: readonly CaptureInterface[] = [];
-  readonly #sensor: string;
+  readonly sensor: string;
   readonly #logger: Logger;
   readonly #folder: CaptureFolder;
   readonly #ready = new ReadyChunks<OpenFile>();
@@ -66,7 +67,7 @@ class FolderSource implements FrameSource {
 
   constructor(directory: string, { sensor = "", logger }: FolderSourceOptions) {
     this.name = directory;
-    this.#sensor = sensor;
+    this.sensor = sensor;
     this.#logger = logger;
     this.#folder = new CaptureFolder(directory, logger, {
       onFile: () => {
@@ -168,7 +169,7 @@ class FolderSource implements FrameSource {
   async *#read({ file, bytes }: OpenFile): AsyncGenerator<FrameChunk, void, void> {
     let known = file.frames;
     if (known > 0) this.#goOn(file);
-    const capture = await openCaptureReader(bytes, this.#folder.pathOf(file), this.#sensor);
+    const capture = await openCaptureReader(bytes, this.#folder.pathOf(file), this.sensor);
     try {
       if (this.interfaces.length === 0) this.interfaces = capture.reader.interfaces;
       for await (const chunk of capture.reader.chunks()) {

@@ -43,6 +43,8 @@ export interface FrameSource {
   readonly name: string;
   /** What the first frame will come from; more may appear later in chunks. */
   readonly interfaces: readonly CaptureInterface[];
+  /** Who the frames are said to come from, where `interfaces` may be empty until the first one. */
+  readonly sensor?: string;
   /** Several interfaces feed it, or may come to: records name theirs. Absent: `interfaces` tells. */
   readonly hasSeveralInterfaces?: boolean;
   chunks(): AsyncIterable<FrameChunk>;
@@ -51,4 +53,13 @@ export interface FrameSource {
   extent?(): ReadExtent | undefined;
   /** Takes no more frames; resolves when the device or file is closed. Safe in every state, repeatedly. */
   stop(): Promise<void>;
+}
+
+/**
+ * Who the first frames of a source are said to come from.
+ *
+ * @returns "" where that is not known
+ */
+export function sensorOf({ sensor, interfaces }: FrameSource): string {
+  return sensor ?? interfaces[0]?.sensor ?? "";
 }

@@ -85,6 +85,10 @@ class SenderSource implements ListenSource {
     return `${host.includes(":") ? `[${host}]` : host}:${this.port}`;
   }
 
+  get sensor(): string {
+    return this.#options.sensor;
+  }
+
   get port(): number {
     return this.#listener.port;
   }

@@ -1,5 +1,5 @@
 import type { FrameChunk } from "../packet/frame-chunk.ts";
-import type { CaptureCounters } from "./frame-source.ts";
+import { type CaptureCounters, sensorOf } from "./frame-source.ts";
 import type { LiveSource } from "./live-source.ts";
 import { ReadyChunks } from "./ready-chunks.ts";
 
@@ -23,6 +23,7 @@ class SeveralSources implements LiveSource {
   readonly kind = "live";
   readonly engine: LiveSource["engine"];
   readonly name: string;
+  readonly sensor: string;
   readonly description: string;
   readonly interfaces: LiveSource["interfaces"];
   readonly hasSeveralInterfaces = true;
@@ -31,6 +32,7 @@ class SeveralSources implements LiveSource {
   constructor(first: LiveSource, others: readonly LiveSource[]) {
     this.#sources = [first, ...others];
     this.engine = first.engine;
+    this.sensor = sensorOf(first);
     this.name = this.#sources.map(({ name }) => name).join(", ");
     this.description = first.description;
     this.interfaces = this.#sources.flatMap(({ interfaces }) => interfaces);

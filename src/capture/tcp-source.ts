@@ -65,6 +65,7 @@ export async function openTcpSource(
 class TcpSource implements FrameSource {
   readonly kind = "live";
   readonly name: string;
+  readonly sensor: string;
   readonly #options: TcpSourceOptions;
   readonly #logger: Logger;
   readonly #stopping = new AbortController();
@@ -79,6 +80,7 @@ class TcpSource implements FrameSource {
 
   constructor(options: TcpSourceOptions) {
     this.name = options.name;
+    this.sensor = options.sensor;
     this.#options = options;
     this.#logger = options.logger;
   }

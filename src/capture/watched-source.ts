@@ -1,5 +1,5 @@
 import type { FrameChunk } from "../packet/frame-chunk.ts";
-import type { CaptureCounters } from "./frame-source.ts";
+import { type CaptureCounters, sensorOf } from "./frame-source.ts";
 import type { LiveSource } from "./live-source.ts";
 
 /**
@@ -36,6 +36,10 @@ export class WatchedSource implements LiveSource {
 
   get interfaces(): LiveSource["interfaces"] {
     return this.#source.interfaces;
+  }
+
+  get sensor(): string {
+    return sensorOf(this.#source);
   }
 
   get hasSeveralInterfaces(): boolean {

@@ -1,4 +1,4 @@
-import type { FrameSource } from "../capture/frame-source.ts";
+import { type FrameSource, sensorOf } from "../capture/frame-source.ts";
 import type { LiveSource } from "../capture/live-source.ts";
 import { PcaptsError } from "../errors.ts";
 import { Publisher } from "../kafka/publisher.ts";
@@ -236,13 +236,13 @@ class ProduceRun implements ProducerRun {
   async #openLedger(transport: Transport): Promise<LedgerTopic | undefined> {
     const { ledger, kafka, topic } = this.#options;
     if (ledger === undefined) return undefined;
-    const { name, interfaces } = this.#source;
+    const { name } = this.#source;
     const setup = {
       transport,
       client: kafka,
       ledgerTopic: ledger.topic,
       intervalMs: ledger.intervalMs,
-      sensor: interfaces[0]?.sensor ?? "",
+      sensor: sensorOf(this.#source),
       source: name,
       topic,
       summary: () => this.summary(),

@@ -137,6 +137,10 @@ test("-m and a filter count what senders send as frames of an interface", async 
     "5",
     "-s",
     "60",
+    "--ledger-topic",
+    "books",
+    "--sensor",
+    "probe7",
     "udp",
     "src",
     "port",
@@ -149,6 +153,9 @@ test("-m and a filter count what senders send as frames of an interface", async 
   assert.equal(status, 0, stderr);
   assert.equal(readLedger(stderr).captured, 5);
   assert.deepEqual(await numbersIn("limits"), [6, 6, 6, 6, 6]);
+  const kcat = ["kcat", "-C", "-q", "-e", "-b", broker.bootstrap, "-t", "books", "-f", "%k\\n"];
+  const keys = (await runProgram(kcat)).stdout.toString().trimEnd().split("\n");
+  assert.deepEqual([...new Set(keys)], ["probe7"]);
 });
 
 test("over TLS only those with a certificate send, where one is asked for", async () => {
