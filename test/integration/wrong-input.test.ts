@@ -57,7 +57,11 @@ describe("usage errors", { concurrency: 2 }, () => {
   for (const [what, line, message] of [
     ["no mode", "-i lo", /-p, --producer and -c, --consumer is needed/],
     ["both modes", "-p -c -i lo", /-p, --producer and -c, --consumer exclude each other/],
-    ["a producer without a source", "-p", /-i, --interface X .*, -r, --read FILE, or --read-listen PORT/],
+    [
+      "a producer without a source",
+      "-p",
+      /-i, --interface X .*, -r, --read FILE, or --read-listen PORT/,
+    ],
     ["a negative number", "-c -m -1", /-m, --max-packets expects .*0 or more, not "-1"/],
     ["a negative --pretty-print", "-c -pp -5", /-pp, --pretty-print expects .*not "-5"/],
     ["a number beyond its range", "-p -r x -s 262145", /-s, --snaplen expects .* to 262144/],
