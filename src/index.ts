@@ -84,6 +84,7 @@ export type {
   ProduceSummary,
   Run,
 } from "./pipeline/pipeline-options.ts";
+export type { ReaderEnd } from "./pipeline/packet-reader.ts";
 export { producePackets } from "./pipeline/produce-packets.ts";
 export type {
   ConsumerRun,
@@ -92,3 +93,9 @@ export type {
   ProducerStatus,
   RunStatus,
 } from "./pipeline/run-status.ts";
+export {
+  type PacketServer,
+  servePackets,
+  type ServeOptions,
+  type ServeSummary,
+} from "./pipeline/serve-packets.ts";

@@ -70,6 +70,13 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
   ["-p -i lo --monitor", /--monitor follows one folder: name it with -r, --read DIR/],
   ["-p -r a -r b --monitor", /--monitor follows one folder/],
   ["-p -r a --monitor --pps 5", /--monitor takes frames as they come: leave .*--pps.* out/],
+  ["-c --listen", /--listen expects .*, but nothing follows it/],
+  ["-c --listen 127.0.0.1:0 -w x.pcap", /--listen serves what -w, --write would write: leave -w/],
+  ["-c --listen 127.0.0.1:0 -pp 1", /--listen serves what -w, --write would write/],
+  ["-c --listen 127.0.0.1:0 -b filesize:5", /--listen serves what -w, --write would write/],
+  ["-c --listen 127.0.0.1:0 --max-readers 0", /--max-readers expects a whole number/],
+  ["-c --listen 127.0.0.1:0 --listen-tls-cert x", /TLS needs both --listen-tls-cert FILE and/],
+  ["-c --listen 127.0.0.1:0 --listen-tls-ca x", /TLS needs both --listen-tls-cert FILE and/],
   ["-c --max-readers 3", /--max-readers goes with --listen HOST:PORT/],
   ["-p -r x --json", /--json goes with -D, --list-interfaces/],
 ];
@@ -101,6 +108,9 @@ test("parseCommandLine() gives every flag its default", () => {
   assert.equal(values["file-type"], "pcap");
   assert.deepEqual(values["interface"], []);
   assert.equal(values["stats-interval"], 0);
+  assert.equal(values["listen"], undefined);
+  assert.equal(values["max-readers"], 32);
+  assert.equal(values["insecure-listen"], false);
   assert.deepEqual(values["kafka-property"], []);
 });
 
