@@ -21,13 +21,7 @@ async function tryElsewhere(...prefix: string[]): Promise<{ said: string; kill()
     const lock = await DirectoryLock.takeWhole(${JSON.stringify(directory)}, "test");
     console.log(lock === undefined ? "refused" : "taken");
     setInterval(() => lock, 1000);`;
-  const [file, ...args] = [
-    ...prefix,
-    process.execPath,
-    "--input-type=module",
-    "--eval",
-    script,
-  ];
+  const [file, ...args] = [...prefix, process.execPath, "--input-type=module", "--eval", script];
   const child = spawn(file, args, { stdio: ["ignore", "pipe", "inherit"] });
   const closed = once(child, "close");
   const [said] = (await once(createInterface(child.stdout), "line")) as [string];
