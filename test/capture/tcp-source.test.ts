@@ -8,7 +8,7 @@ import { buildCapture, buildUdpFrame, framesOf } from "../fixtures/generate.ts";
 import { PcapngBuilder } from "../fixtures/pcapng.ts";
 import { NotingLogger } from "./noting-logger.ts";
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 240_000 };
 
 /** A frame that tells its number. */
 function numbered(n: number): Buffer {
