@@ -472,6 +472,9 @@ class KafkaProcess implements TestBroker {
       "transaction.state.log.num.partitions": 4,
       "group.initial.rebalance.delay.ms": 0,
       "log.segment.delete.delay.ms": 1000,
+      // Tests publish frames of years ago: retention takes them only where a test asks for it.
+      "log.retention.check.interval.ms": 24 * 3_600_000,
+      "log.initial.task.delay.ms": 24 * 3_600_000,
     };
     const listeners = [
       `PLAINTEXT://127.0.0.1:${this.port}`,

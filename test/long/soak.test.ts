@@ -49,7 +49,10 @@ test(
     const broker = await startBroker({
       jvm: "server",
       heapMegabytes: 1024,
-      properties: { "log.retention.check.interval.ms": 5000 },
+      properties: {
+        "log.retention.check.interval.ms": 5000,
+        "log.initial.task.delay.ms": 5000,
+      },
     });
     try {
       await createTopic(broker.bootstrap, "soak", {

@@ -60,7 +60,14 @@ test(
   async () => {
     const machine = describeMachine();
     generateCapture(file, { frames: FRAMES, frameBytes: FRAME_BYTES });
-    const broker = await startBroker({ jvm: "server", heapMegabytes: 1024 });
+    const broker = await startBroker({
+      jvm: "server",
+      heapMegabytes: 1024,
+      properties: {
+        "log.retention.check.interval.ms": 60_000,
+        "log.initial.task.delay.ms": 30_000,
+      },
+    });
     const traffic = await Traffic.create(scratch);
     try {
       // The broker's JVM compiles what it meets.
