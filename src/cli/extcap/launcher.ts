@@ -5,7 +5,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { PcaptsError } from "../../errors.ts";
 import { describeSystemError } from "../error-text.ts";
-import { ExtcapLine, interfaceOfTopic } from "./extcap-line.ts";
+import { ANY_TOPIC, ExtcapLine, interfaceOfTopic } from "./extcap-line.ts";
 import { formatSettings } from "./sentences.ts";
 
 /** How the launcher is called, and how Wireshark then names it in About, Plugins. */
@@ -77,15 +77,19 @@ export function uninstallLauncher(line: ExtcapLine): RemovedLaunchers {
  */
 function formatLauncher(line: ExtcapLine): string {
   const settings = line.listSettings().map(([row, text]) => `--${row.long}=${absolute(row, text)}`);
-  const example = new ExtcapLine([...settings, `--extcap-interface=${interfaceOfTopic("x")}`]);
+  const settingsOf = (name: string): string =>
+    quote(formatSettings(new ExtcapLine([...settings, `--extcap-interface=${name}`])));
   const command = [process.execPath, PROGRAM, "extcap", ...settings].map(quote).join(" ");
-  const topics = `${interfaceOfTopic("")}*`;
   return `#!/bin/sh
 ${MARK}
 if [ "$1 $2 $#" = "--extcap-config --extcap-interface 3" ] && [ "$0" -nt ${quote(TABLE)} ]; then
   case "$3" in
-  ${topics})
-    printf '%s' ${quote(formatSettings(example))}
+  ${interfaceOfTopic("")}*)
+    printf '%s' ${settingsOf(interfaceOfTopic("x"))}
+    exit
+    ;;
+  ${ANY_TOPIC})
+    printf '%s' ${settingsOf(ANY_TOPIC)}
     exit
     ;;
   esac

@@ -100,14 +100,16 @@ test("the launcher runs with no PATH and from anywhere, and has the settings it 
 test("the launcher answers for settings itself, and leaves it to pcapts once that is newer", () => {
   extcap(["--install", "-f", "tcp port 80", "--folder", "here"]);
   const launcher = inHome("here/pcapts");
+  // The interface that is no topic has more of them.
+  const ofAny = ["--extcap-config", "--extcap-interface", "pcapts"];
   const itself = launch(launcher, ...CONFIG);
+  const any = launch(launcher, ...ofAny);
   utimesSync(launcher, 0, 0);
   const byPcapts = launch(launcher, ...CONFIG);
   assert.match(itself.stdout, /^arg \{number=0\}\{call=--kafka-broker\}\{display=Broker\}/);
   assert.match(itself.stdout, /\{call=--filter\}.*\{placeholder=tcp port 80\}/);
   assert.equal(byPcapts.stdout, itself.stdout);
-  // The interface that is no topic has more of them.
-  const any = launch(launcher, "--extcap-config", "--extcap-interface", "pcapts");
+  assert.equal(any.stdout, launch(launcher, ...ofAny).stdout);
   assert.match(any.stdout, /\{call=--kafka-topic\}.*\{reload=true\}/);
   assert.ok(!itself.stdout.includes("--kafka-topic"));
 });
