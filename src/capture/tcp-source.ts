@@ -6,7 +6,7 @@ import { streamBytes } from "../capture-file/byte-source.ts";
 import { PcaptsError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { CaptureInterface, FrameChunk } from "../packet/frame-chunk.ts";
-import { CaptureStream } from "./capture-stream.ts";
+import { CaptureStream, countStreamed } from "./capture-stream.ts";
 import type { CaptureCounters, FrameSource } from "./frame-source.ts";
 import { describeLoss } from "./read-error.ts";
 
@@ -126,15 +126,8 @@ class TcpSource implements FrameSource {
     }
   }
 
-  /** Nothing is dropped on the way here; what was dropped where the frames were captured is not known. */
   counters(): CaptureCounters {
-    return {
-      received: this.#received,
-      droppedByKernel: 0,
-      droppedByInterface: 0,
-      filtered: 0,
-      torn: this.#torn,
-    };
+    return countStreamed(this.#received, this.#torn);
   }
 
   async stop(): Promise<void> {

@@ -1,11 +1,13 @@
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
+import { generateCapture } from "../../bench/generate-capture.ts";
 import type { FaultyRequest, RequestFault } from "../../src/broker/faults.ts";
+import { createTopic } from "../brokers.ts";
 import { assertSameFrames, type CapturedFrame, readCapture } from "../capture-frames.ts";
 import { type EmbeddedBroker, startEmbeddedBroker } from "../embedded-broker.ts";
 import { committedOffsets } from "./group-offsets.ts";
 import { runProgram } from "./other-programs.ts";
-import { type RunningProcess, startPcapts } from "./pcapts-process.ts";
+import { publish, type RunningProcess, startPcapts } from "./pcapts-process.ts";
 
 /*
  * Consumers that are killed with SIGKILL at the very moments that matter: the embedded broker, in
@@ -37,6 +39,24 @@ export class KillingBroker {
       faults: { onRequest: (request) => broker.#victims.get(request.clientId)?.(request) },
     });
     return broker;
+  }
+
+  /**
+   * Makes a topic of three partitions. Two publish into it at the same time what was captured at the same
+   * time, so that the frames of a partition are out of order, and some are written before others that
+   * came before them.
+   *
+   * @returns what is in it
+   */
+  async fill(topic: string, frames: number, scratch: string): Promise<CapturedFrame[]> {
+    await createTopic(this.bootstrap, topic, { partitions: 3 });
+    const sent = [1, 2].map(async (seed) => {
+      const file = path.join(scratch, `sent-${seed}.pcap`);
+      generateCapture(file, { frames: frames / 2, seed });
+      await publish(this.bootstrap, topic, file, "-X", "batch.size=50000");
+      return readCapture(readFileSync(file)).frames;
+    });
+    return (await Promise.all(sent)).flat();
   }
 
   get bootstrap(): string {

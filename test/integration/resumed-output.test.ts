@@ -20,20 +20,10 @@ const PATIENCE_MS = 60_000;
 const scratch = mkdtempSync(path.join(tmpdir(), "pcapts-resumed-"));
 const topic = randomTopicName();
 let broker: KillingBroker;
-const sent: CapturedFrame[] = [];
+let sent: readonly CapturedFrame[];
 before(async () => {
   broker = await KillingBroker.start();
-  await createTopic(broker.bootstrap, topic, { partitions: 3 });
-  // Two publish at the same time what was captured at the same time, so that the frames of a partition
-  // are out of order, and some are written before others that came before them.
-  await Promise.all(
-    [1, 2].map(async (seed) => {
-      const file = path.join(scratch, `sent-${seed}.pcap`);
-      generateCapture(file, { frames: FRAMES / 2, seed });
-      sent.push(...readCapture(readFileSync(file)).frames);
-      await publish(broker.bootstrap, topic, file, "-X", "batch.size=50000");
-    }),
-  );
+  sent = await broker.fill(topic, FRAMES, scratch);
 });
 after(async () => {
   await broker.remove();

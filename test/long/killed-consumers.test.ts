@@ -1,14 +1,12 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { generateCapture } from "../../bench/generate-capture.ts";
-import { createTopic, randomTopicName } from "../brokers.ts";
-import { type CapturedFrame, readCapture } from "../capture-frames.ts";
+import { randomTopicName } from "../brokers.ts";
+import type { CapturedFrame } from "../capture-frames.ts";
 import { assertFilesHold, joinWriting, KillingBroker } from "../integration/killed-consumer.ts";
-import { publish } from "../integration/pcapts-process.ts";
 import { randomFrom } from "../kafka/numbered-frames.ts";
 
 /*
@@ -23,19 +21,10 @@ const FRAMES = 60_000;
 const scratch = mkdtempSync(path.join(tmpdir(), "pcapts-killed-"));
 const topic = randomTopicName();
 let broker: KillingBroker;
-const sent: CapturedFrame[] = [];
+let sent: readonly CapturedFrame[];
 before(async () => {
   broker = await KillingBroker.start();
-  await createTopic(broker.bootstrap, topic, { partitions: 3 });
-  // Two publish at the same time what was captured at the same time: partitions are out of order.
-  await Promise.all(
-    [1, 2].map(async (seed) => {
-      const file = path.join(scratch, `sent-${seed}.pcap`);
-      generateCapture(file, { frames: FRAMES / 2, seed });
-      sent.push(...readCapture(readFileSync(file)).frames);
-      await publish(broker.bootstrap, topic, file, "-X", "batch.size=50000");
-    }),
-  );
+  sent = await broker.fill(topic, FRAMES, scratch);
 });
 after(async () => {
   await broker.remove();
