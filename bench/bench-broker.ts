@@ -48,6 +48,8 @@ export class BenchBroker {
       heapMegabytes: HEAP_MEGABYTES,
       properties: {
         "log.retention.ms": -1,
+        // Files of deleted topics go from then on.
+        "log.initial.task.delay.ms": 1000,
         "log.segment.delete.delay.ms": 100,
         // A run may take long, and the admin has nothing to ask meanwhile.
         "connections.max.idle.ms": 86_400_000,
