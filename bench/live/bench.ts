@@ -25,6 +25,7 @@ import { FRAME_BYTES, TCPREPLAY_SETTINGS, Traffic } from "./traffic.ts";
 
 /** The broker's JVM compiles what it meets often, whoever it comes from. */
 const WARM_UP = { rate: 100_000, frames: 200_000 };
+const WARM_UP_SECONDS = 5;
 
 let options: LiveOptions;
 try {
@@ -61,6 +62,13 @@ async function measureAll(wanted: LiveOptions): Promise<LiveReport> {
     for (const program of programs) {
       console.log(formatLiveRun(await measureFrames(bench, program, WARM_UP, 0)));
     }
+    if (wanted.tasks.has("delay")) {
+      for (const program of ownOf(programs)) {
+        console.log(
+          formatDelayRun(await measureDelay(bench, program, DELAY_CASES[0]!, WARM_UP_SECONDS, 0)),
+        );
+      }
+    }
     const { runs, pauses, delays } = await measureRounds(bench, programs, wanted);
     return {
       rounds: wanted.rounds,
@@ -92,7 +100,6 @@ async function measureRounds(
   { rounds, rates, tasks, frames, seconds }: LiveOptions,
 ): Promise<{ runs: LiveRun[]; pauses: PauseRun[]; delays: DelayRun[] }> {
   const [runs, pauses, delays]: [LiveRun[], PauseRun[], DelayRun[]] = [[], [], []];
-  const own = programs.filter(({ name }) => name.startsWith("pcapts"));
   for (let round = 1; round <= rounds; round++) {
     for (const rate of tasks.has("frames") ? rates : []) {
       const load = { rate, frames: framesAt(rate, frames) };
@@ -100,7 +107,7 @@ async function measureRounds(
         runs.push(told(await measureFrames(bench, program, load, round), formatLiveRun));
       }
     }
-    for (const program of inTurn(own, round)) {
+    for (const program of inTurn(ownOf(programs), round)) {
       if (tasks.has("pauses")) {
         pauses.push(told(await measurePauses(bench, program, seconds, round), formatPauseRun));
       }
@@ -110,6 +117,10 @@ async function measureRounds(
     }
   }
   return { runs, pauses, delays };
+}
+
+function ownOf(programs: readonly LiveProgram[]): LiveProgram[] {
+  return programs.filter(({ name }) => name.startsWith("pcapts"));
 }
 
 async function measureFrames(

@@ -8,8 +8,6 @@ const MARGIN = 1.5;
 export interface GaugeBounds {
   readonly leastMs: number;
   readonly mostMs: number;
-  /** At least this before the first period is over. Default `leastMs`. */
-  readonly firstMs?: number;
 }
 
 /**
@@ -20,11 +18,10 @@ export class DisorderGauge {
   readonly #bounds: GaugeBounds;
   #periodEndMs: number | undefined;
   #met = 0;
-  #metBefore: number;
+  #metBefore = 0;
 
   constructor(bounds: GaugeBounds) {
     this.#bounds = bounds;
-    this.#metBefore = (bounds.firstMs ?? 0) / MARGIN;
   }
 
   /** @param ms how late something came */

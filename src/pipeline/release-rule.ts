@@ -64,8 +64,10 @@ const STALLED_MS = 1000;
 /** How often it is looked at partitions that end without a word. */
 const LOOK_MS = 200;
 
-/** Between partitions of one producer: as long as its requests, and the answers here, may be apart. */
-const FIRST_LAG_MS = 25;
+/**
+ * Between partitions of one producer: as long as its requests, and the answers here, may be apart. On one
+ * machine 99 of 100 are less than 5 ms apart, the furthest 12 ms.
+ */
 const LEAST_LAG_MS = 10;
 
 /** No frame is so early. */
@@ -106,11 +108,7 @@ export class ReleaseRule {
         disorder: new DisorderGauge({ leastMs: isAdaptive ? 0 : disorder, mostMs: disorder }),
       });
     }
-    this.#lag = new DisorderGauge(
-      isAdaptive
-        ? { leastMs: LEAST_LAG_MS, mostMs, firstMs: FIRST_LAG_MS }
-        : { leastMs: mostMs, mostMs },
-    );
+    this.#lag = new DisorderGauge({ leastMs: isAdaptive ? LEAST_LAG_MS : mostMs, mostMs });
   }
 
   get #isPatient(): boolean {

@@ -23,9 +23,3 @@ test("a gauge forgets what it met after half a minute to a minute", () => {
   assert.equal(gauge.waitMs(60_000), 3);
   assert.equal(gauge.waitMs(90_000), 0);
 });
-
-test("a gauge may begin with more than its least", () => {
-  const gauge = new DisorderGauge({ leastMs: 10, mostMs: 100, firstMs: 25 });
-  assert.equal(gauge.waitMs(0), 25);
-  assert.equal(gauge.waitMs(30_000), 10);
-});
