@@ -1,5 +1,5 @@
-import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
+import { requirePackage } from "./require-package.ts";
 
 /** What of the addon in `native/` needs no libpcap. Both throw what the system says. */
 export interface NativeAddon {
@@ -19,7 +19,6 @@ export interface NativeAddon {
  * @throws Error when there is none for this machine
  */
 export function loadNativeAddon(): NativeAddon {
-  const require = createRequire(import.meta.url);
-  const find = require("node-gyp-build") as (directory: string) => NativeAddon;
+  const find = requirePackage("node-gyp-build") as (directory: string) => NativeAddon;
   return find(fileURLToPath(new URL("../../native", import.meta.url)));
 }

@@ -1,4 +1,7 @@
-import { crc32c as checksum } from "@node-rs/crc32";
+import type { crc32c as Checksum } from "@node-rs/crc32";
+import { requirePackage } from "../require-package.ts";
+
+const { crc32c: checksum } = requirePackage("@node-rs/crc32") as { crc32c: typeof Checksum };
 
 /**
  * CRC-32C (Castagnoli), RFC 3720 appendix B.4, as record batches carry it.

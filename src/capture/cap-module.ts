@@ -1,5 +1,5 @@
-import { createRequire } from "node:module";
 import { PcaptsError } from "../errors.ts";
+import { requirePackage } from "../require-package.ts";
 
 /** A device as libpcap lists it. */
 export interface CapDevice {
@@ -32,9 +32,7 @@ export interface CapModule {
  * @param load for tests; by default `require`
  * @throws PcaptsError ENGINE_UNAVAILABLE
  */
-export function loadCap(
-  load: (name: string) => unknown = createRequire(import.meta.url),
-): CapModule {
+export function loadCap(load: (name: string) => unknown = requirePackage): CapModule {
   try {
     return load("cap") as CapModule;
   } catch (cause) {

@@ -1,7 +1,11 @@
-import { pino, type DestinationStream } from "pino";
+import { styleText } from "node:util";
+import type { DestinationStream, pino as Pino } from "pino";
 import type { Logger } from "../logger.ts";
+import { requirePackage } from "../require-package.ts";
 import { debugContextOf } from "./debug-context.ts";
 import { StatusLine } from "./status-line.ts";
+
+const { pino } = requirePackage("pino") as { pino: typeof Pino };
 
 const STDERR = 2;
 
@@ -56,10 +60,10 @@ export interface CommandLogger extends Logger {
  * @param options level and form; a line of text is
  *   `2026-01-31 09:30:00.123 INFO: message`, in the local zone, and one for the journal `<6>message`
  */
-export async function createLogger(options: LoggingOptions): Promise<CommandLogger> {
+export function createLogger(options: LoggingOptions): CommandLogger {
   const { format, isTerminal = false } = options;
   const status = format === "text" && isTerminal ? new StatusLine() : undefined;
-  const destination = await openDestination(options, status);
+  const destination = openDestination(options, status);
   const logger = pino(
     {
       level: options.level.toLowerCase(),
@@ -69,7 +73,7 @@ export async function createLogger(options: LoggingOptions): Promise<CommandLogg
     destination,
   );
   const answers = logger.child({}, { level: "info" });
-  const write = (target: pino.Logger, message: string, fields: LogFields): void => {
+  const write = (target: Pino.Logger, message: string, fields: LogFields): void => {
     if (options.format === "json") target.info(fields, message);
     else target.info(message);
   };
@@ -95,10 +99,10 @@ export async function createLogger(options: LoggingOptions): Promise<CommandLogg
   };
 }
 
-async function openDestination(
+function openDestination(
   { format, color, file }: LoggingOptions,
   status: StatusLine | undefined,
-): Promise<DestinationStream> {
+): DestinationStream {
   const raw = pino.destination({ dest: file ?? STDERR, append: true, sync: true });
   raw.on("error", ignoreClosed);
   switch (format) {
@@ -106,12 +110,32 @@ async function openDestination(
       return raw;
     case "journal":
       return { write: (line) => raw.write(formatForJournal(line)) };
-    case "text": {
-      const write = await openText(color);
-      return { write: (line) => raw.write(status?.above(write(line)) ?? write(line)) };
-    }
+    case "text":
+      return {
+        write: (line) => {
+          const text = formatForPeople(line, color);
+          raw.write(status?.above(text) ?? text);
+        },
+      };
   }
 }
+
+/** What is read again of a line that pino wrote. */
+interface LogLine {
+  readonly time: string;
+  readonly level: string;
+  readonly msg: string;
+}
+
+const LEVEL_COLORS: Readonly<Record<string, "blue" | "green" | "yellow" | "red">> = {
+  DEBUG: "blue",
+  INFO: "green",
+  WARN: "yellow",
+  ERROR: "red",
+};
+
+/** Whether to colour is decided already. */
+const ALWAYS = { validateStream: false };
 
 /** What systemd takes a level for (sd-daemon(3)). */
 const JOURNAL_PREFIXES: Readonly<Record<string, string>> = {
@@ -123,7 +147,7 @@ const JOURNAL_PREFIXES: Readonly<Record<string, string>> = {
 
 /** The journal has time and process beside each line; a level is taken from the line's begin. */
 function formatForJournal(line: string): string {
-  const { level, msg } = JSON.parse(line) as { level: string; msg: string };
+  const { level, msg } = JSON.parse(line) as LogLine;
   const prefix = JOURNAL_PREFIXES[level] ?? "<6>";
   return msg
     .split("\n")
@@ -131,17 +155,16 @@ function formatForJournal(line: string): string {
     .join("");
 }
 
-async function openText(color: boolean): Promise<(line: string) => string> {
-  const { default: pretty } = await import("pino-pretty");
-  return pretty.prettyFactory({
-    colorize: color,
-    ignore: "pid,hostname",
-    translateTime: "SYS:yyyy-mm-dd HH:MM:ss.l",
-    customPrettifiers: {
-      // pino-pretty would put the time in brackets.
-      time: (time) => (typeof time === "string" ? time.replace(/^\[|\]$/g, "") : ""),
-    },
-  });
+/** `2026-01-31 09:30:00.123 INFO: message`, in the local zone. */
+function formatForPeople(line: string, color: boolean): string {
+  const { time, level, msg } = JSON.parse(line) as LogLine;
+  const name = color ? styleText(LEVEL_COLORS[level] ?? "green", level, ALWAYS) : level;
+  return `${formatLocalTime(new Date(time))} ${name}: ${msg}\n`;
+}
+
+function formatLocalTime(time: Date): string {
+  const local = new Date(time.getTime() - time.getTimezoneOffset() * 60_000);
+  return local.toISOString().slice(0, -1).replace("T", " ");
 }
 
 /** Nobody reads the messages any more: no reason to stop publishing. */

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, realpathSync } from "node:fs";
-import { createRequire } from "node:module";
 import { basename, join } from "node:path";
 import { loadKerberos } from "../kafka/kerberos-module.ts";
+import { requirePackage } from "../require-package.ts";
 
 /** In the order in which programs look for it. */
 const LIBPCAP_NAMES = ["libpcap.so.1", "libpcap.so.0.8", "libpcap.so"];
@@ -38,7 +38,7 @@ export async function formatVersions(): Promise<string> {
     `pcapts ${readPcaptsVersion()}\n` +
     `Node ${process.versions.node}\n` +
     `libpcap ${await describeLibpcap()}\n` +
-    `kafkajs ${readVersion(createRequire(import.meta.url).resolve("kafkajs/package.json"))}\n` +
+    `kafkajs ${readVersion(requirePackage.resolve("kafkajs/package.json"))}\n` +
     `kerberos ${findKerberosVersion() ?? "not found"}\n`
   );
 }

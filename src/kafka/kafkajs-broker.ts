@@ -1,10 +1,3 @@
-import Broker from "kafkajs/src/broker/index.js";
-import providePlain from "kafkajs/src/broker/saslAuthenticator/plain.js";
-import provideScram256 from "kafkajs/src/broker/saslAuthenticator/scram256.js";
-import provideScram512 from "kafkajs/src/broker/saslAuthenticator/scram512.js";
-import { createLogger, LEVELS } from "kafkajs/src/loggers/index.js";
-import ConnectionPool from "kafkajs/src/network/connectionPool.js";
-import createSocketFactory from "kafkajs/src/network/socketFactory.js";
 import { PcaptsError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { AnswerMemory, createAnswerSocketFactory } from "./answer-reader.ts";
@@ -16,6 +9,7 @@ import type { BrokerAddress, KafkaClientOptions } from "./client-options.ts";
 import { ConnectionError, connectionFailureReason } from "./connection-error.ts";
 import { CredentialsError } from "./credentials-error.ts";
 import { abandon, KafkajsConnection } from "./kafkajs-connection.ts";
+import { kafkajs } from "./kafkajs-modules.ts";
 import { Login } from "./login.ts";
 import { createTlsSettings } from "./tls-settings.ts";
 import type { TlsSettings } from "./tls-settings.ts";
@@ -30,6 +24,8 @@ export type ConnectionPurpose = "requests" | "fetch";
 export type OfferedVersions = Readonly<
   Record<number, { minVersion: number; maxVersion: number } | undefined>
 >;
+
+type Broker = InstanceType<typeof kafkajs.Broker>;
 
 /** kafkajs's debug messages carry these beside their text; no other, which may be secret. */
 const LOGGED_FIELDS = ["broker", "size"] as const;
@@ -49,15 +45,11 @@ export class BrokerFactory {
     this.#options = options;
     this.#onConnected = onConnected;
     this.#logger = logger;
-    this.identity = new ClientIdentity(options.security, {
-      PLAIN: providePlain,
-      "SCRAM-SHA-256": provideScram256,
-      "SCRAM-SHA-512": provideScram512,
-    });
+    this.identity = new ClientIdentity(options.security, kafkajs.passwordProviders);
     const { tls } = this.identity.security;
     this.#tls = tls === undefined ? null : createTlsSettings(tls);
-    this.#kafkajsLogger = createLogger({
-      level: logger.isDebugEnabled() ? LEVELS.DEBUG : LEVELS.NOTHING,
+    this.#kafkajsLogger = kafkajs.createLogger({
+      level: logger.isDebugEnabled() ? kafkajs.LEVELS.DEBUG : kafkajs.LEVELS.NOTHING,
       logCreator:
         () =>
         ({ namespace, log }) => {
@@ -82,14 +74,14 @@ export class BrokerFactory {
     const memory = new AnswerMemory();
     const { clientId, connectionSetupTimeoutMs, requestTimeoutMs } = this.#options;
     const login = this.#createLogin();
-    const connectionPool = new ConnectionPool({
+    const connectionPool = new kafkajs.ConnectionPool({
       ...address,
       clientId,
       connectionTimeout: connectionSetupTimeoutMs,
       requestTimeout: requestTimeoutMs,
       enforceRequestTimeout: true,
       socketFactory:
-        purpose === "fetch" ? createAnswerSocketFactory(memory) : createSocketFactory(),
+        purpose === "fetch" ? createAnswerSocketFactory(memory) : kafkajs.createSocketFactory(),
       logger: this.#kafkajsLogger,
       ssl: this.#tls,
       sasl: login?.sasl ?? null,
@@ -110,7 +102,7 @@ export class BrokerFactory {
         if (requestQueue.pending.length > 0) schedule();
       };
     }
-    const broker = new Broker({ connectionPool, logger: this.#kafkajsLogger });
+    const broker = new kafkajs.Broker({ connectionPool, logger: this.#kafkajsLogger });
     return { broker, memory, requestTimeoutMs, login };
   }
 

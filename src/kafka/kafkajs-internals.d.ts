@@ -1,5 +1,5 @@
 /**
- * The part of kafkajs 2.2.4 that `kafkajs-broker.ts` uses beneath its public API.
+ * The part of kafkajs 2.2.4 that `kafkajs-modules.ts` uses beneath its public API.
  * ARCHITECTURE.md says why; test/kafka/kafkajs-internals.test.ts pins it.
  */
 declare module "kafkajs/src/network/connectionPool.js" {

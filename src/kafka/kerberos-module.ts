@@ -1,5 +1,5 @@
-import { createRequire } from "node:module";
 import { PcaptsError } from "../errors.ts";
+import { requirePackage } from "../require-package.ts";
 
 /** A login that is under way. */
 export interface KerberosClient {
@@ -33,9 +33,7 @@ export interface KerberosModule {
  * @param load for tests; by default `require`
  * @throws PcaptsError KERBEROS_UNAVAILABLE
  */
-export function loadKerberos(
-  load: (name: string) => unknown = createRequire(import.meta.url),
-): KerberosModule {
+export function loadKerberos(load: (name: string) => unknown = requirePackage): KerberosModule {
   try {
     return load("kerberos") as KerberosModule;
   } catch (cause) {

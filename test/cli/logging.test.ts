@@ -24,14 +24,19 @@ async function log(level: string, contexts: readonly string[] | undefined): Prom
 }
 
 /** The lines that a process of its own leaves on standard error. */
-async function write(format: "json" | "text", level: string, script: string): Promise<string[]> {
+async function write(
+  format: "json" | "text",
+  level: string,
+  script: string,
+  color = false,
+): Promise<string[]> {
   const child = spawn(
     process.execPath,
     [
       "--input-type=module",
       "--eval",
       `import { createLogger } from ${JSON.stringify(LOGGING)};
-      const logger = await createLogger({ level: "${level}", format: "${format}", color: false });
+      const logger = createLogger({ level: "${level}", format: "${format}", color: ${color} });
       ${script}`,
     ],
     { stdio: ["ignore", "ignore", "pipe"] },
@@ -72,6 +77,14 @@ test("counters are fields of a message in JSON, null where they are unknown, and
   );
   // What was asked for is answered at every level.
   assert.deepEqual((await write("text", "ERROR", script)).length, 1);
+});
+
+test("a line of text begins with the local time, and its level may be coloured", async () => {
+  const beforeMs = Date.now();
+  const [line] = await write("text", "INFO", `logger.warn("mind");`, true);
+  const [, date, time] = /^(\S+) (\S+) \u001b\[33mWARN\u001b\[39m: mind$/.exec(line!)!;
+  const saidMs = Date.parse(`${date}T${time}`);
+  assert.ok(beforeMs <= saidMs && saidMs <= Date.now(), line);
 });
 
 test("debugContextOf() tells what the library's messages are about", () => {

@@ -192,7 +192,8 @@ test("a key of another certificate, a wrong password and a file that is no keyst
   for (const password of [[], ["ssl.key.password=hush"]]) {
     refused(
       [...given, `ssl.key.location=${alice.encryptedKey}`, ...password],
-      /the key's password is missing or wrong \(ssl\.key\.password\)/,
+      // One wrong password in 256 makes something of it that is no key.
+      /(the key's password is missing or|its password is) wrong \(ssl\.key\.password\)/,
     );
   }
   assert.ok(

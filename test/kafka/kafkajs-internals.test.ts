@@ -12,7 +12,7 @@ import createSocketFactory from "kafkajs/src/network/socketFactory.js";
 import { projectRoot, sharedBroker } from "../brokers.ts";
 
 /*
- * Pins what src/kafka/kafkajs-broker.ts relies on beneath kafkajs's public
+ * Pins what src/kafka/kafkajs-modules.ts loads beneath kafkajs's public
  * API, so that another version of kafkajs fails here and not in a capture.
  */
 
