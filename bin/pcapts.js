@@ -1,2 +1,2 @@
 #!/usr/bin/env node
-import "../dist/src/cli/start.js";
+import "../dist/cli/start.js";

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, realpathSync } from "node:fs";
 import { basename, join } from "node:path";
 import { loadKerberos } from "../kafka/kerberos-module.ts";
+import { PACKAGE_ROOT } from "../package-root.ts";
 import { requirePackage } from "../require-package.ts";
 
 /** In the order in which programs look for it. */
@@ -10,7 +11,7 @@ const LIBRARY_ROOTS = ["/usr/local/lib", "/lib", "/usr/lib", "/lib64", "/usr/lib
 
 /** Version of this package. */
 export function readPcaptsVersion(): string {
-  return readVersion(new URL("../../../package.json", import.meta.url));
+  return readVersion(new URL("package.json", PACKAGE_ROOT));
 }
 
 /**

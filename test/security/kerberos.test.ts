@@ -264,7 +264,7 @@ test("without the package kerberos GSSAPI is refused in one sentence, and everyt
 function copyWithoutKerberos(): string {
   const copy = path.join(scratch, "without-kerberos");
   mkdirSync(path.join(copy, "node_modules"), { recursive: true });
-  for (const part of ["bin", "dist/src", "package.json"]) {
+  for (const part of ["bin", "dist/cli", "dist/src", "package.json"]) {
     cpSync(path.join(projectRoot, part), path.join(copy, part), { recursive: true });
   }
   const packages = path.join(projectRoot, "node_modules");

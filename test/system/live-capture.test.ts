@@ -248,7 +248,7 @@ for (const engine of ["libpcap", "cap"] as const) {
 test("an installation without the addon captures by cap, and says why", LIMIT, async () => {
   const installation = mkdtempSync(path.join(tmpdir(), "pcapts-without-addon-"));
   try {
-    for (const part of ["bin", "package.json", "dist/src"]) {
+    for (const part of ["bin", "package.json", "dist/cli", "dist/src"]) {
       cpSync(path.join(projectRoot, part), path.join(installation, part), { recursive: true });
     }
     symlinkSync(path.join(projectRoot, "node_modules"), path.join(installation, "node_modules"));
