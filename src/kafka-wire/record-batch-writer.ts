@@ -47,6 +47,8 @@ export class RecordBatchWriter {
   length = BATCH_HEADER_BYTES;
   recordCount = 0;
   #limit: number;
+  readonly #arena: Buffer | undefined;
+  readonly #arenaStart: number = 0;
   #baseTimestampMs = 0;
   #maxTimestampMs = 0;
   #attributes = 0;
@@ -54,9 +56,14 @@ export class RecordBatchWriter {
   /**
    * @param buffer memory for the whole batch
    * @param limitBytes largest size of the batch, header included
+   * @param arena what the buffer is cut from: frames in it are moved, not copied
    */
-  constructor(buffer: Buffer, limitBytes: number = buffer.length) {
+  constructor(buffer: Buffer, limitBytes: number = buffer.length, arena?: Buffer) {
     this.buffer = buffer;
+    if (arena?.buffer === buffer.buffer) {
+      this.#arena = arena;
+      this.#arenaStart = buffer.byteOffset - arena.byteOffset;
+    }
     this.#limit = Math.min(limitBytes, buffer.length);
   }
 
@@ -157,7 +164,11 @@ export class RecordBatchWriter {
     writeCaptureKey(buffer, at, seconds, micros);
     at += CAPTURE_KEY_BYTES;
     at = writeVarint(buffer, at, frameBytes);
-    source.copy(buffer, at, start, start + frameBytes);
+    if (source === this.#arena) {
+      source.copyWithin(this.#arenaStart + at, start, start + frameBytes);
+    } else {
+      source.copy(buffer, at, start, start + frameBytes);
+    }
     at += frameBytes;
     for (let i = 0; i < headerBytes; i++) buffer[at++] = headers[i]!;
 

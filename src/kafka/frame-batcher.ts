@@ -49,8 +49,9 @@ export class FrameBatcher {
 
   /** Appends frames from `position` on, and moves it, until the chunk or the memory is at its end. */
   append(chunk: FrameChunk, position: ChunkPosition): void {
-    const { bytes, bigEndian, nanosecond, interfaces, interfaceOf } = chunk;
-    const { queues, partitioner, recordTimestamp, wallClock, largestBatchBytes } = this.#setup;
+    const { bigEndian, nanosecond, interfaces, interfaceOf } = chunk;
+    const { queues, memory, partitioner, recordTimestamp, wallClock, largestBatchBytes } =
+      this.#setup;
     const headers = this.#headers;
     headers.useInterfaces(interfaces);
     const publishMs = wallClock();
@@ -58,8 +59,11 @@ export class FrameBatcher {
     const oldestMs = publishMs - this.#setup.keptMs;
     let interfaceIndex = 0;
     let linkType = interfaces[0]?.linkType ?? 1;
-    let { offset, frame } = position;
-    const end = bytes.length;
+    let { frame } = position;
+    const left = chunk.bytes.subarray(position.offset);
+    const bytes = memory.stage(left) ? memory.arena : left;
+    const end = left.length;
+    let offset = 0;
     while (offset < end) {
       const seconds = readHeaderWord(bytes, offset, bigEndian);
       const fraction = readHeaderWord(bytes, offset + 4, bigEndian);
@@ -105,7 +109,7 @@ export class FrameBatcher {
       offset = frameEnd;
       frame++;
     }
-    position.offset = offset;
+    position.offset += offset;
     position.frame = frame;
   }
 

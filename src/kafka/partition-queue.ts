@@ -143,7 +143,7 @@ export class PartitionQueue {
   /** Opens a batch in `buffer`. The one that was open waits to be sent. */
   openBatch(buffer: Buffer, limitBytes: number, nowMs: number): RecordBatchWriter {
     this.closeOpen();
-    const writer = new RecordBatchWriter(buffer, limitBytes);
+    const writer = new RecordBatchWriter(buffer, limitBytes, this.#memory.arena);
     this.open = newBatch({ writer, memory: this.#memory, bornMs: nowMs });
     return this.open.writer;
   }

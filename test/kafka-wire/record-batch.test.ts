@@ -95,6 +95,32 @@ const keyOf = ({ seconds, micros }: Frame): Buffer => {
   return key;
 };
 
+test("frames in the arena of a batch become the same records as frames elsewhere", () => {
+  fc.assert(
+    fc.property(frames, (list) => {
+      const arena = Buffer.alloc(2 << 20);
+      const writer = new RecordBatchWriter(arena.subarray(1 << 20), 1 << 20, arena);
+      for (const { bytes, seconds, micros, timestampMs, headers } of list) {
+        const encoded = encodeHeaders(headers);
+        bytes.copy(arena, 10);
+        assert.ok(
+          writer.append(
+            arena,
+            10,
+            bytes.length,
+            seconds,
+            micros,
+            timestampMs,
+            encoded,
+            encoded.length,
+          ),
+        );
+      }
+      assert.deepEqual(writer.seal(1n, 2, 3), write(list).seal(1n, 2, 3));
+    }),
+  );
+});
+
 test("kafkajs decodes what RecordBatchWriter writes", async () => {
   await fc.assert(
     fc.asyncProperty(frames, fc.bigInt(0n, 2n ** 40n), async (list, producerId) => {
