@@ -18,10 +18,11 @@ const MOST_ARENA_BYTES = 128 * 1024 * 1024;
  * ```
  */
 export class BatchMemory {
+  /** What buffers are cut from, as long as there is some of it left. */
+  readonly arena: Buffer;
   readonly #bufferBytes: number;
   readonly #limitBytes: number;
   readonly #free: Buffer[] = [];
-  #arena: Buffer | undefined;
   #cutBytes = STAGE_BYTES;
   #lentBytes = 0;
 
@@ -32,14 +33,8 @@ export class BatchMemory {
   constructor(bufferBytes: number, limitBytes: number) {
     this.#bufferBytes = bufferBytes;
     this.#limitBytes = limitBytes;
-  }
-
-  /** What buffers are cut from, as long as there is some of it left. */
-  get arena(): Buffer {
-    this.#arena ??= Buffer.allocUnsafeSlow(
-      STAGE_BYTES + Math.min(this.#limitBytes, MOST_ARENA_BYTES),
-    );
-    return this.#arena;
+    // Now, because the garbage collector takes a new buffer of this size for a reason to run.
+    this.arena = Buffer.allocUnsafeSlow(STAGE_BYTES + Math.min(limitBytes, MOST_ARENA_BYTES));
   }
 
   /**
@@ -103,7 +98,7 @@ export class BatchMemory {
     if (buffer.length !== this.#bufferBytes) return;
     // With compressed batches in their place not all of the buffers are needed again.
     const keptBytes = (this.#free.length + 1) * this.#bufferBytes;
-    const isOfArena = buffer.buffer === this.#arena?.buffer;
+    const isOfArena = buffer.buffer === this.arena.buffer;
     if (isOfArena || this.#lentBytes + keptBytes <= this.#limitBytes) this.#free.push(buffer);
   }
 }

@@ -23,6 +23,7 @@ import type { ProducerIdentity } from "./partition-queue.ts";
 import type { PublisherSetup } from "./publisher-setup.ts";
 import { judgeAnswer } from "./produce-answer.ts";
 import { requestProducerIdentity } from "./producer-identity.ts";
+import { rehearsePublishing } from "./rehearsal.ts";
 import { SendRetries } from "./send-retries.ts";
 import { Spooler } from "./spooler.ts";
 import { TopicWatch } from "./topic-watch.ts";
@@ -199,6 +200,7 @@ export class Publisher {
     const { transport, options, logger } = setup;
     const codec = await openCodec(options);
     const identity = await requestProducerIdentity(transport, options, logger);
+    if (setup.isLive === true) rehearsePublishing();
     return new Publisher(setup, identity, codec);
   }
 

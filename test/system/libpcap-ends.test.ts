@@ -179,12 +179,12 @@ test("a worker that is terminated while it captures takes nothing else along", L
   assert.match(words, /still works/);
 });
 
-/** Packet sockets among what `ls -l /proc/…/fd` lists. */
+/** Packet sockets among what `ls -l /proc/…/fd` lists, which fails when one is closed meanwhile. */
 const PACKET_SOCKETS = `
-    import { execFileSync } from "node:child_process";
+    import { spawnSync } from "node:child_process";
     import { readFileSync } from "node:fs";
     const packetSockets = (pid) => {
-      const open = execFileSync("ls", ["-l", "/proc/" + pid + "/fd"], { encoding: "utf8" });
+      const open = spawnSync("ls", ["-l", "/proc/" + pid + "/fd"], { encoding: "utf8" }).stdout;
       const lines = readFileSync("/proc/net/packet", "ascii").trim().split("\\n");
       const inodes = lines.map((line) => line.trim().split(/\\s+/).at(-1));
       return inodes.filter((inode) => open.includes("socket:[" + inode + "]")).length;
