@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { PACKAGE_ROOT } from "./package-root.ts";
+import { packageFile } from "./package-file.ts";
 import { requirePackage } from "./require-package.ts";
 
 /** What of the addon in `native/` needs no libpcap. Both throw what the system says. */
@@ -21,5 +21,5 @@ export interface NativeAddon {
  */
 export function loadNativeAddon(): NativeAddon {
   const find = requirePackage("node-gyp-build") as (directory: string) => NativeAddon;
-  return find(fileURLToPath(new URL("native", PACKAGE_ROOT)));
+  return find(fileURLToPath(packageFile("native")));
 }

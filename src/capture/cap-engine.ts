@@ -3,7 +3,7 @@ import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { PcaptsError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { PACKAGE_ROOT } from "../package-root.ts";
+import { packageFile } from "../package-file.ts";
 import type { CaptureInterface, FrameChunk } from "../packet/frame-chunk.ts";
 import {
   formatLinkType,
@@ -216,15 +216,11 @@ class CaptureProcess {
 
   constructor(request: CapRequest, logger: Logger) {
     // A process group of its own: a terminal's Ctrl-C reaches the parent alone, which then stops it.
-    const child = fork(
-      new URL("dist/src/capture/cap-child.js", PACKAGE_ROOT),
-      [JSON.stringify(request)],
-      {
-        stdio: ["pipe", "ignore", "pipe", "pipe", "ipc"],
-        detached: true,
-        execArgv: [],
-      },
-    );
+    const child = fork(packageFile("dist/src/capture/cap-child.js"), [JSON.stringify(request)], {
+      stdio: ["pipe", "ignore", "pipe", "pipe", "ipc"],
+      detached: true,
+      execArgv: [],
+    });
     this.#process = child;
     this.messages = new CapMessageReader(child.stdio[3] as Readable);
     // EPIPE when it has died already.

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, realpathSync } from "node:fs";
 import { basename, join } from "node:path";
 import { loadKerberos } from "../kafka/kerberos-module.ts";
-import { PACKAGE_ROOT } from "../package-root.ts";
+import { packageFile } from "../package-file.ts";
 import { requirePackage } from "../require-package.ts";
 
 /** In the order in which programs look for it. */
@@ -11,7 +11,7 @@ const LIBRARY_ROOTS = ["/usr/local/lib", "/lib", "/usr/lib", "/lib64", "/usr/lib
 
 /** Version of this package. */
 export function readPcaptsVersion(): string {
-  return readVersion(new URL("package.json", PACKAGE_ROOT));
+  return readVersion(packageFile("package.json"));
 }
 
 /**
@@ -64,8 +64,8 @@ function findKerberosVersion(): string | undefined {
   }
 }
 
-function readVersion(packageFile: string | URL): string {
-  const description = JSON.parse(readFileSync(packageFile, "utf8")) as { version: string };
+function readVersion(file: string | URL): string {
+  const description = JSON.parse(readFileSync(file, "utf8")) as { version: string };
   return description.version;
 }
 

@@ -41,6 +41,8 @@ export interface FrameBatcherSetup {
 export class FrameBatcher {
   readonly #setup: FrameBatcherSetup;
   readonly #headers: FrameHeaderEncoder;
+  /** The chunk that stands on the stage. */
+  #staged: FrameChunk | undefined;
 
   constructor(setup: FrameBatcherSetup) {
     this.#setup = setup;
@@ -59,11 +61,10 @@ export class FrameBatcher {
     const oldestMs = publishMs - this.#setup.keptMs;
     let interfaceIndex = 0;
     let linkType = interfaces[0]?.linkType ?? 1;
-    let { frame } = position;
-    const left = chunk.bytes.subarray(position.offset);
-    const bytes = memory.stage(left) ? memory.arena : left;
-    const end = left.length;
-    let offset = 0;
+    let { offset, frame } = position;
+    if (offset === 0) this.#staged = memory.stage(chunk.bytes) ? chunk : undefined;
+    const bytes = this.#staged === chunk ? memory.arena : chunk.bytes;
+    const end = chunk.bytes.length;
     while (offset < end) {
       const seconds = readHeaderWord(bytes, offset, bigEndian);
       const fraction = readHeaderWord(bytes, offset + 4, bigEndian);
@@ -109,7 +110,7 @@ export class FrameBatcher {
       offset = frameEnd;
       frame++;
     }
-    position.offset += offset;
+    position.offset = offset;
     position.frame = frame;
   }
 

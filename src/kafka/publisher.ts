@@ -88,7 +88,7 @@ export class Publisher {
       options.queueBytes,
       batchLimitBytes,
       partitionCount,
-      setup.spool !== undefined,
+      { hasSpool: setup.spool !== undefined, isCompressing: codec !== undefined },
     );
     this.#memory = memory;
     this.#spoolMemory = spoolMemory;

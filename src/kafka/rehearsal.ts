@@ -11,6 +11,7 @@ const FRAMES = 100;
 const FRAME_BYTES = 200;
 const PARTITIONS = 2;
 const BATCH_BYTES = 64 * 1024;
+const LIMIT_BYTES = PARTITIONS * 2 * BATCH_BYTES;
 
 const ETHERTYPE_IPV4 = 0x0800;
 const PROTOCOL_UDP = 17;
@@ -22,7 +23,7 @@ const PROTOCOL_UDP = 17;
  * a capture began with pauses of 17 ms, which are of 9 ms after this. It takes 20 ms.
  */
 export function rehearsePublishing(): void {
-  const memory = new BatchMemory(BATCH_BYTES, PARTITIONS * 2 * BATCH_BYTES);
+  const memory = new BatchMemory(BATCH_BYTES, LIMIT_BYTES, LIMIT_BYTES);
   const identity = { producerId: 0n, epoch: 0, nextSequence: 0 };
   const losses = { failed: () => {}, logBegunAnew: () => {} };
   const queues = Array.from(
@@ -36,7 +37,7 @@ export function rehearsePublishing(): void {
     headers: { all: false, nameInterface: false },
     batchLimitBytes: BATCH_BYTES,
     largestBatchBytes: BATCH_BYTES,
-    recordTimestamp: "publish",
+    recordTimestamp: "capture",
     keptMs: Infinity,
     wallClock: Date.now,
     onTooLarge: () => {},
@@ -56,7 +57,10 @@ export function rehearsePublishing(): void {
 /** UDP over IPv4, each frame of another flow. */
 function makeChunk(): FrameChunk {
   const bytes = Buffer.alloc(FRAMES * (FRAME_HEADER_BYTES + FRAME_BYTES));
+  const seconds = Math.floor(Date.now() / 1000);
   for (let index = 0, at = 0; index < FRAMES; index++) {
+    bytes.writeUInt32LE(seconds, at);
+    bytes.writeUInt32LE(index * 1000, at + 4);
     bytes.writeUInt32LE(FRAME_BYTES, at + 8);
     bytes.writeUInt32LE(FRAME_BYTES, at + 12);
     const ip = at + FRAME_HEADER_BYTES + 14;

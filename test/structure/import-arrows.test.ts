@@ -36,7 +36,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
 
 /** Files of src itself that every folder may import. */
 const FOR_ALL = new Set(
-  ["back-off", "errors", "logger", "native-addon", "package-root", "require-package"].map(
+  ["back-off", "errors", "logger", "native-addon", "package-file", "require-package"].map(
     (name) => `src/${name}.ts`,
   ),
 );

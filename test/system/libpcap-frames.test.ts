@@ -189,8 +189,9 @@ test("a filter lets through what it says", LIMIT, async () => {
 
 test("frames come one at a time in immediate mode, and are the same", LIMIT, async () => {
   const sent = udpFrames(2000, 100);
+  // The ring then has a slot for the longest frame, few of them: at 5,000/s a machine that stood still for 50 ms lost some.
   await captureBeside({ immediate: true }, ["--immediate-mode"], sent.length, () =>
-    veth.send(buildCapture({ frames: sent }), ["--pps=5000"]),
+    veth.send(buildCapture({ frames: sent }), ["--pps=1000"]),
   );
 });
 

@@ -4,7 +4,7 @@ import { homedir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { PcaptsError } from "../../errors.ts";
-import { PACKAGE_ROOT } from "../../package-root.ts";
+import { packageFile } from "../../package-file.ts";
 import { describeSystemError } from "../error-text.ts";
 import { ANY_TOPIC, ExtcapLine, interfaceOfTopic } from "./extcap-line.ts";
 import { formatSettings } from "./sentences.ts";
@@ -15,10 +15,10 @@ const NAME = "pcapts";
 /** By this line a launcher is known. */
 const MARK = "# Topics of Kafka as interfaces of Wireshark; made by: pcapts extcap --install";
 
-const PROGRAM = fileURLToPath(new URL("bin/pcapts.js", PACKAGE_ROOT));
+const PROGRAM = fileURLToPath(packageFile("bin/pcapts.js"));
 
 /** Is made anew whenever the settings are. */
-const TABLE = fileURLToPath(new URL("dist/src/config/extcap-option-table.js", PACKAGE_ROOT));
+const TABLE = fileURLToPath(packageFile("dist/src/config/extcap-option-table.js"));
 
 /** What became of the launchers that were to be taken away. */
 export interface RemovedLaunchers {

@@ -4,7 +4,7 @@ import {
   type ExtcapField,
   type ExtcapRow,
 } from "../../config/extcap-option-table.ts";
-import { PACKAGE_ROOT } from "../../package-root.ts";
+import { packageFile } from "../../package-file.ts";
 import { readPcaptsVersion } from "../version.ts";
 import { ANY_TOPIC, interfaceOfTopic, type ExtcapLine } from "./extcap-line.ts";
 
@@ -18,7 +18,7 @@ import { ANY_TOPIC, interfaceOfTopic, type ExtcapLine } from "./extcap-line.ts";
 /** More would make a list that nobody reads. */
 const MOST_TOPICS = 100;
 
-const MANUAL = fileURLToPath(new URL("docs/wireshark.md", PACKAGE_ROOT));
+const MANUAL = fileURLToPath(packageFile("docs/wireshark.md"));
 
 /** What stands in the tool bar besides settings. */
 const BUTTONS = [
