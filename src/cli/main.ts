@@ -6,8 +6,8 @@ import type { CommandLogger } from "./logging.ts";
 import { catchStopSignals } from "./stop-signals.ts";
 
 /*
- * argv -> options -> one library call -> exit status. Everything heavy (pino,
- * kafkajs) is loaded when it is known to be needed.
+ * argv -> options -> one library call -> exit status. Everything heavy (yargs,
+ * pino, kafkajs) is loaded when it is known to be needed.
  */
 
 /** Runs the command line of this process. */

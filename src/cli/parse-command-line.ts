@@ -1,12 +1,13 @@
-import parseFlags from "yargs-parser";
+import yargs from "yargs";
 import { normaliseArgv } from "../config/normalise-argv.ts";
 import type { CommandLine } from "../config/option-rules.ts";
 import { OPTION_TABLE, type OptionRow } from "../config/option-table.ts";
+import { PcaptsError } from "../errors.ts";
 import { completeCommandLine, type RawFlags } from "./complete-command-line.ts";
 
 const ROWS: readonly OptionRow[] = OPTION_TABLE;
 
-/** Whatever else the parser would make of a value is switched off: the table says what it is. */
+/** Whatever yargs would make of a value is switched off: the table says what it is. */
 const AS_WRITTEN = {
   "boolean-negation": false,
   "camel-case-expansion": false,
@@ -34,21 +35,27 @@ export function parseCommandLine(
 }
 
 function readFlags(normal: readonly string[]): RawFlags {
+  const parser = yargs()
+    .parserConfiguration(AS_WRITTEN)
+    .help(false)
+    .version(false)
+    .exitProcess(false)
+    .strictOptions()
+    .fail((message, error) => {
+      throw new PcaptsError("USAGE", message, { cause: error });
+    });
+  for (const row of ROWS) {
+    parser.option(row.long, {
+      type: row.value.type === "switch" ? "boolean" : "string",
+      array: row.repeat === "all",
+    });
+  }
   const end = normal.indexOf("--");
   const flags = end === -1 ? normal : normal.slice(0, end);
-  return parseFlags([...flags.map(quoteValue), ...normal.slice(flags.length)], {
-    boolean: namesOf((row) => row.value.type === "switch"),
-    string: namesOf((row) => row.value.type !== "switch"),
-    array: namesOf((row) => row.repeat === "all"),
-    configuration: AS_WRITTEN,
-  });
+  return parser.parseSync([...flags.map(quoteValue), ...normal.slice(flags.length)]);
 }
 
-function namesOf(isWanted: (row: OptionRow) => boolean): string[] {
-  return ROWS.filter(isWanted).map((row) => row.long);
-}
-
-/** The parser takes one pair of quotes off a value, as a shell does; this gives it one to take. */
+/** yargs takes one pair of quotes off a value, as a shell does; this gives it one to take. */
 function quoteValue(token: string): string {
   const equals = token.indexOf("=");
   if (equals === -1) return token;

@@ -67,6 +67,7 @@ test("the package holds the program, its docs and its licence, and neither tests
   );
   for (const file of [
     "bin/pcapts.js",
+    "dist/cli/LICENSES.txt",
     "dist/cli/start.js",
     "dist/src/index.js",
     "dist/src/index.d.ts",
