@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { freePort, randomTopicName, sharedBroker } from "../brokers.ts";
 import { wrapPacket, buildTcpPacket } from "../fixtures/tcp-frames.ts";
 import { buildCapture, buildUdpFrame, type TestFrame } from "../fixtures/generate.ts";
@@ -172,18 +173,29 @@ test("a capture of a topic that is not there ends tshark with an error that name
 
 test("when tshark ends, whatever captured for it ends, too", async () => {
   const { child, ended } = new RunningProcess(["tshark", "-i", `pcapts:${topic}`], { env });
-  while (listCaptures().length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  // A tshark that is interrupted before it knows its dumpcap leaves that behind, with the pipe open.
+  while (listCaptures().length === 0 || listDumpcaps().length === 0) await sleep(20);
   child.kill("SIGINT");
   await ended;
-  while (listCaptures().length > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  while (listCaptures().length > 0) await sleep(20);
 });
 
 /** Processes that capture the topic for Wireshark. */
 function listCaptures(): string[] {
+  return listProcesses((line) => line.includes("--capture") && line.includes(`pcapts:${topic}`));
+}
+
+/** Processes that take from those what they capture. */
+function listDumpcaps(): string[] {
+  return listProcesses(
+    (line) => path.basename(line[0]!) === "dumpcap" && line.includes(`pcapts:${topic}`),
+  );
+}
+
+function listProcesses(isWanted: (line: readonly string[]) => boolean): string[] {
   return readdirSync("/proc").filter((pid) => {
     try {
-      const line = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-      return line.includes("--capture") && line.includes(`pcapts:${topic}`);
+      return isWanted(readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0"));
     } catch {
       return false;
     }
